@@ -1,0 +1,1 @@
+"""Thin programs on the public API."""

@@ -1,0 +1,1 @@
+"""The pocketcxr command: one file a command, heavy imports inside."""

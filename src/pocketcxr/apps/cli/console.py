@@ -1,0 +1,56 @@
+"""What a person sees in the terminal: talk and bars on stderr, data on stdout."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from pocketcxr.domain import progress as listening
+
+stderr = Console(stderr=True)
+stdout = Console()
+
+
+def complain(message: str) -> None:
+    """Print an error to stderr."""
+    stderr.print(f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
+
+
+def say(message: str) -> None:
+    """Print talk to stderr."""
+    stderr.print(escape(message), highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def progress_bars() -> Iterator[listening.Progress]:
+    """A listener that draws one bar a stage with count, time left and the stage's figures."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[figures]}", style="dim"),
+    )
+    with Progress(*columns, console=stderr) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def listen(
+            stage: str, done: int, total: int, figures: Mapping[str, float] = listening.NO_FIGURES
+        ) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total, figures="")
+            text = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
+            bars.update(tasks[stage], completed=done, total=total, figures=text)
+
+        yield listen

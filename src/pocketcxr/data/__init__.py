@@ -1,0 +1,1 @@
+"""Torch side of the data: image cache, batches, augmentation."""

@@ -1,0 +1,1 @@
+"""Distillation losses: pure functions that do not know each other."""

@@ -1,0 +1,1 @@
+"""Scores, ranking metrics, patient-level bootstrap, localisation, reports. Knows no model."""

@@ -1,0 +1,1 @@
+"""Where a probability comes from: one-pass maps, and the libraries that serve as oracles."""

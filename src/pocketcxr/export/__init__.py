@@ -1,0 +1,1 @@
+"""ONNX graphs, parity with torch and Pillow, the packed bundle."""

@@ -1,0 +1,1 @@
+"""One reader a data set; readers do not know each other."""

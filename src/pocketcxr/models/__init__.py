@@ -1,0 +1,1 @@
+"""Nets only: students, teachers, heads, weights, complexity."""

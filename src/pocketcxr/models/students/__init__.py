@@ -1,0 +1,1 @@
+"""Students written here; all others come from timm by name."""

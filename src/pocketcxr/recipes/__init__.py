@@ -1,0 +1,1 @@
+"""One readable file a stage: config in, run directory out. The only place where rooms are wired together."""

@@ -1,0 +1,1 @@
+"""The deployable bundle and scoring with it: numpy, Pillow, pydantic, onnxruntime."""
