@@ -1,0 +1,57 @@
+# `make quickstart` and `make test` do all of their own set-up; nothing else is needed but Python 3.11 or newer.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+JOBS ?= 2
+.DEFAULT_GOAL := help
+.PHONY: help quickstart test lint types contracts pytest bench format clean
+
+help: ## What there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+quickstart: $(VENV)/.train ## Simulate, train, distil, evaluate, export and predict; ends in quickstart/report.html
+	$(BIN)/pocketcxr quickstart --out quickstart $(ARGS)
+
+test: lint types contracts pytest ## Every check
+
+lint: $(VENV)/.dev ## ruff and codespell
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+
+types: $(VENV)/.dev ## mypy --strict
+	$(BIN)/mypy
+
+contracts: $(VENV)/.dev ## import-linter
+	$(BIN)/lint-imports
+
+pytest: $(VENV)/.dev ## The whole test suite, the slow part included
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist worksteal $(ARGS)
+
+bench: $(VENV)/.dev ## Every benchmark; each prints ratios measured in one run
+	for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+format: $(VENV)/.dev ## Let ruff fix what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+$(VENV)/.venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "pocketcxr needs Python 3.11 or newer; $(PYTHON) is `$(PYTHON) --version`. Next: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	@touch $@
+
+$(VENV)/.train: $(VENV)/.venv pyproject.toml
+	@echo "Installing pocketcxr with PyTorch (about 5.5 GB, a few minutes) ..."
+	$(BIN)/python -m pip install --quiet --editable '.[train,lite0]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.venv pyproject.toml
+	@echo "Installing pocketcxr with PyTorch and the development tools (about 5.5 GB, a few minutes) ..."
+	$(BIN)/python -m pip install --quiet --editable '.[train,lite0,explain,dev]'
+	@touch $@ $(VENV)/.train
+
+clean: ## Remove what the tools leave behind; .venv and quickstart/ stay
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build
