@@ -1,6 +1,6 @@
 """The patient's build: what stays the same from one image to the next, in millimetres of the patient frame."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from pocketcxr.domain.study import Sex, ViewPosition
 
 @dataclass(frozen=True)
 class Anatomy:
-    """One patient's thorax as it is projected in one image; findings and breathing change some of it (`dataclasses.replace`)."""
+    """One patient's thorax as projected in one image; findings and breathing change some of it."""
 
     sex: Sex
     age_years: int
@@ -80,17 +80,18 @@ def draw_patient(rng: np.random.Generator) -> Anatomy:
     )
 
 
-def breathe(anatomy: Anatomy, view: ViewPosition, rng: np.random.Generator) -> dict[str, float]:
-    """What the day changes: inspiration (less AP), the heart's size as projected (AP magnifies it), rotation, arms."""
+def breathe(anatomy: Anatomy, view: ViewPosition, rng: np.random.Generator) -> Anatomy:
+    """The patient on one day: inspiration (less AP), the heart as projected (AP magnifies it), rotation, arms."""
     is_ap = view is ViewPosition.AP
     lift = float(np.clip(rng.normal(17 if is_ap else 3, 9 if is_ap else 5), -8, 42))
     magnified = rng.normal(1.13, 0.03) if is_ap else rng.normal(1.0, 0.015)
-    return {
-        "dome_y_right": anatomy.dome_y_right - lift,
-        "dome_y_left": anatomy.dome_y_left - lift + rng.normal(0, 2),
-        "heart_width": anatomy.heart_width * magnified * (1 + 0.0016 * lift),
-        "mediastinum_half_width": anatomy.mediastinum_half_width * (1.1 if is_ap else 1.0) + 0.04 * lift,
-        "arm_angle": float(np.clip(rng.normal(0.25 if is_ap else 0.95, 0.2), 0.05, 1.3)),
-        "rotation": rng.normal(0, 3.6 if is_ap else 1.8),
-        "shoulder_drop": anatomy.shoulder_drop + (0.05 if is_ap else 0) + rng.normal(0, 0.02),
-    }
+    return replace(
+        anatomy,
+        dome_y_right=anatomy.dome_y_right - lift,
+        dome_y_left=anatomy.dome_y_left - lift + rng.normal(0, 2),
+        heart_width=anatomy.heart_width * magnified * (1 + 0.0016 * lift),
+        mediastinum_half_width=anatomy.mediastinum_half_width * (1.1 if is_ap else 1.0) + 0.04 * lift,
+        arm_angle=float(np.clip(rng.normal(0.25 if is_ap else 0.95, 0.2), 0.05, 1.3)),
+        rotation=rng.normal(0, 3.6 if is_ap else 1.8),
+        shoulder_drop=anatomy.shoulder_drop + (0.05 if is_ap else 0) + rng.normal(0, 0.02),
+    )

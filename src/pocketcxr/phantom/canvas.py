@@ -1,7 +1,7 @@
 """The grid a radiograph is drawn on: detector pixels that know their place in the patient, in millimetres.
 
-Patient frame: x to the image's right (the patient's left), y down, origin in the middle of the thorax. All anatomy is written in it, so the
-same patient comes out the same at every image size.
+Patient frame: x to the image's right (the patient's left), y down, origin in the middle of the thorax. All anatomy is
+written in it, so the same patient comes out the same at every image size.
 """
 
 from collections.abc import Sequence
@@ -79,6 +79,16 @@ class Canvas:
         return sin(radians(self.pose.tilt_degrees))
 
     @cached_property
+    def _to_pixels(self) -> NDArray[np.float64]:
+        return np.array([[self._cos, self._sin], [-self._sin, self._cos]]) / self.pixel_mm
+
+    @cached_property
+    def _origin_pixels(self) -> NDArray[np.float64]:
+        centre = np.array([self.pose.centre_x_mm, self.pose.centre_y_mm]) @ self._to_pixels
+        origin: NDArray[np.float64] = centre + self.size / 2
+        return origin
+
+    @cached_property
     def y_index(self) -> NDArray[np.intp]:
         """Row of TABLE_MM for every pixel's y, [size, size]."""
         index = ((self.y + np.float32(TABLE_REACH_MM)) * np.float32(TABLE_STEPS_PER_MM)).astype(np.intp)
@@ -91,13 +101,11 @@ class Canvas:
 
     def to_pixels(self, points_mm: NDArray[np.float64] | Sequence[Point]) -> NDArray[np.float64]:
         """Patient millimetres -> pixel coordinates (x, y), [n, 2]; the upper left pixel covers 0..1."""
-        points = np.asarray(points_mm, dtype=np.float64) + (self.pose.centre_x_mm, self.pose.centre_y_mm)
-        u = points[..., 0] * self._cos - points[..., 1] * self._sin
-        v = points[..., 0] * self._sin + points[..., 1] * self._cos
-        return (np.stack((u, v), axis=-1) + self.pose.field_mm / 2) / self.pixel_mm
+        pixels: NDArray[np.float64] = np.asarray(points_mm, dtype=np.float64) @ self._to_pixels + self._origin_pixels
+        return pixels
 
     def around(self, x_mm: float, y_mm: float, half_width_mm: float, half_height_mm: float) -> Window:
-        """The part of the canvas that holds a rectangle given by centre and half sides in the patient frame (may be empty)."""
+        """The part of the canvas that holds a rectangle given by centre and half sides in mm (may be empty)."""
         half = np.array([half_width_mm, half_height_mm])
         grown = half + abs(self._sin) * half[::-1] + self.pixel_mm
         centre = self.to_pixels([(x_mm, y_mm)])[0]
@@ -113,7 +121,7 @@ class Canvas:
         return Box(float(x0), float(y0), float(x1 - x0), float(y1 - y0)) if x1 - x0 > 0 and y1 - y0 > 0 else None
 
     def change_box(self, change: Map, window: Window, share: float = 0.25) -> Box | None:
-        """The box around the pixels of `window` where `change` exceeds `share` of its largest value; None where nothing changed."""
+        """The box around the pixels of a window where `change` exceeds `share` of its peak; None without change."""
         if change.size == 0:
             return None
         across, down = change.max(axis=0), change.max(axis=1)
@@ -133,7 +141,7 @@ def ramp(distance_mm: Map, half_width_mm: float) -> Map:
 
 
 def lattice_noise(canvas: Canvas, window: Window, cell_mm: float, rng: np.random.Generator) -> Map:
-    """Smooth random texture of grain `cell_mm`, about 0 +- 1, over a window: fixed to the detector's millimetres, so the same at any size."""
+    """Smooth random texture of grain `cell_mm`, about 0 +- 1, over a window; the same at any image size."""
     reach = 260.0
     knots = np.arange(-reach, reach + cell_mm, cell_mm, dtype=np.float32)
     values = rng.standard_normal((len(knots), len(knots)), dtype=np.float32) * np.float32(1.9)
@@ -145,13 +153,14 @@ def lattice_noise(canvas: Canvas, window: Window, cell_mm: float, rng: np.random
 
 def _weights(positions: Map, knots: Map, cell_mm: float) -> Map:
     distance = (positions[:, None] - knots[None, :]) * np.float32(1 / cell_mm)
-    weight = np.maximum(1 - np.abs(distance) * np.float32(0.5), 0)
+    weight: Map = np.maximum(1 - np.abs(distance) * np.float32(0.5), 0)
     weight *= weight
-    return weight / weight.sum(axis=1, keepdims=True)
+    weight /= weight.sum(axis=1, keepdims=True)
+    return weight
 
 
 class Ink:
-    """Thin things (vessels, cortices, wires, letters) drawn by Pillow on a finer grid and averaged down; values 0..1."""
+    """Thin things (vessels, wires, letters) drawn by Pillow on a finer grid, then averaged down; values 0..1."""
 
     def __init__(self, canvas: Canvas) -> None:
         self.canvas = canvas
@@ -166,19 +175,22 @@ class Ink:
         return self.canvas.pixel_mm / self.fineness
 
     def line(self, points_mm: NDArray[np.float64] | Sequence[Point], width_mm: float, value: float) -> None:
-        """A polyline; thinner than a fine pixel it becomes paler instead, so its mass is kept."""
+        """A polyline; its shade makes up for a width that is no whole number of fine pixels, so its mass is kept."""
         points = (self.canvas.to_pixels(points_mm) * self.fineness).ravel().tolist()
         width = width_mm / self.fine_px_mm
-        shade = value * min(1.0, width)
-        self.draw.line(points, fill=round(255 * shade), width=max(1, round(width)), joint="curve" if width > 3 else None)
+        stroke = max(1, round(width))
+        shade = min(value * width / stroke, 1.0)
+        self.draw.line(points, fill=round(255 * shade), width=stroke, joint="curve" if width > 3 else None)
 
-    def segments(self, ends_mm: NDArray[np.float64], widths_mm: NDArray[np.float64], values: NDArray[np.float64]) -> None:
+    def segments(
+        self, ends_mm: NDArray[np.float64], widths_mm: NDArray[np.float64], values: NDArray[np.float64]
+    ) -> None:
         """Many straight strokes at once: ends [n, 2, 2], widths [n], values [n]."""
         ends = (self.canvas.to_pixels(ends_mm) * self.fineness).reshape(-1, 4).tolist()
         widths = widths_mm / self.fine_px_mm
-        shades = np.rint(255 * values * np.minimum(1.0, widths)).astype(int).tolist()
-        strokes = np.maximum(1, np.rint(widths)).astype(int).tolist()
-        for end, shade, stroke in zip(ends, shades, strokes, strict=True):
+        strokes = np.maximum(1, np.rint(widths)).astype(int)
+        shades = np.rint(255 * np.minimum(values * widths / strokes, 1.0)).astype(int).tolist()
+        for end, shade, stroke in zip(ends, shades, strokes.tolist(), strict=True):
             self.draw.line(end, fill=shade, width=stroke)
 
     def polygon(self, points_mm: NDArray[np.float64] | Sequence[Point], value: float) -> None:
@@ -188,9 +200,17 @@ class Ink:
 
     def disc(self, x_mm: float, y_mm: float, radius_mm: float, value: float) -> None:
         """A filled disc, at least one fine pixel wide."""
-        x, y = self.canvas.to_pixels([(x_mm, y_mm)])[0] * self.fineness
-        r = max(0.5, radius_mm / self.fine_px_mm)
-        self.draw.ellipse((x - r, y - r, x + r, y + r), fill=round(255 * value))
+        self.discs(np.array([[x_mm, y_mm]]), np.array([radius_mm]), np.array([value]))
+
+    def discs(
+        self, centres_mm: NDArray[np.float64], radii_mm: NDArray[np.float64], values: NDArray[np.float64]
+    ) -> None:
+        """Many filled discs at once: centres [n, 2], radii [n], values [n]; later ones cover earlier ones."""
+        centres = self.canvas.to_pixels(centres_mm) * self.fineness
+        radii = np.maximum(0.5, radii_mm / self.fine_px_mm)[:, None]
+        corners = np.concatenate((centres - radii, centres + radii), axis=1).tolist()
+        for box, shade in zip(corners, np.rint(255 * values).astype(int).tolist(), strict=True):
+            self.draw.ellipse(box, fill=shade)
 
     def coverage(self) -> Map:
         """The drawing averaged down to the canvas, float32 [size, size] in 0..1."""

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, field_validator
 
-from pocketcxr.domain.errors import UnknownNameError
+from pocketcxr.domain.errors import ConfigError, UnknownNameError
 from pocketcxr.domain.findings import CHESTXRAY14
 
 LAYOUTS: tuple[str, ...] = ("chestxray14",)
@@ -27,7 +27,7 @@ FALSE_NEGATIVE: dict[str, float] = {
     "Pleural_Thickening": 0.30,
     "Hernia": 0.20,
 }
-"""At strength 1, how often a finding that is there is not in the label: reports leave out what is known, minor or not asked for."""
+"""At strength 1, how often a finding that is there is not in the label: reports omit the known and the minor."""
 
 FALSE_POSITIVE: dict[str, float] = {
     "Atelectasis": 0.20,
@@ -45,7 +45,7 @@ FALSE_POSITIVE: dict[str, float] = {
     "Pleural_Thickening": 0.15,
     "Hernia": 0.05,
 }
-"""At strength 1, false labels as a share of the finding's prevalence: missed negations, and findings of the past."""
+"""At strength 1, false labels as a share of the finding's prevalence: negations ("no effusion") read as findings."""
 
 LOOK_ALIKES: tuple[tuple[str, ...], ...] = (
     ("Infiltration", "Pneumonia", "Consolidation"),
@@ -67,14 +67,21 @@ class LabelNoise(BaseModel, frozen=True, extra="forbid"):
     false_negative: dict[str, Rate] = FALSE_NEGATIVE
     false_positive: dict[str, Rate] = FALSE_POSITIVE
     confusion: Rate = 0.20
-    """Of findings with a look-alike, the share labelled as the look-alike instead."""
+    """Of findings that are there, mentioned, and have a look-alike: the share labelled as the look-alike instead."""
+    carried_over: Rate = 0.15
+    """Of findings gone since the patient's image before: the share that the report still names."""
 
     @field_validator("false_negative", "false_positive")
     @classmethod
-    def _findings_exist(cls, rates: dict[str, float]) -> dict[str, float]:
+    def _rates_are_whole(cls, rates: dict[str, float]) -> dict[str, float]:
         for name in rates:
             if name not in CHESTXRAY14:
                 raise UnknownNameError.of("finding", name, CHESTXRAY14)
+        missing = [name for name in CHESTXRAY14 if name not in rates]
+        if missing:
+            raise ConfigError(
+                f"label_noise: no rate for {', '.join(missing)}; give each of the 14 findings one (0 for none)"
+            )
         return rates
 
 
@@ -88,8 +95,9 @@ class PhantomConfig(BaseModel, frozen=True, extra="forbid"):
     prevalence_scale: Annotated[float, Field(gt=0, le=50)] = 1.0
     """Multiplies every finding's published prevalence (at most to 0.4): small sets otherwise have few positives."""
     test_fraction: Rate = 0.2
-    """Share of the patients in test_list.txt."""
-    max_images_per_patient: Annotated[int, Field(ge=1, le=200)] = 12
+    """Share of the patients in test_list.txt; unless this is 0 or 1, at least one of two or more is on either side."""
+    max_images_per_patient: Annotated[int, Field(ge=1, le=20)] = 12
+    """Patients with more are left out of the published distribution, whose table in prevalence.py ends at 20."""
     label_noise: LabelNoise = LabelNoise()
 
     @field_validator("layout")

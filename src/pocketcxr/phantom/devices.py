@@ -1,4 +1,4 @@
-"""Things on and in the patient that are no finding but come with sickness: lines, tubes, leads, a pacemaker, wires; and film markers."""
+"""Things that are no finding but come with sickness: lines, tubes, leads, a pacemaker, wires; and film markers."""
 
 from enum import StrEnum
 
@@ -36,7 +36,7 @@ CHANCES: dict[Device, tuple[float, float, float]] = {
 def draw_devices(
     view: ViewPosition, findings: frozenset[str], age_years: int, rng: np.random.Generator
 ) -> tuple[Device, ...]:
-    """Which devices are there: more AP, in the sick, and where a finding calls for them (but not always: no shortcut is certain)."""
+    """Which devices are there: more AP, in the sick, and where a finding calls for them, but never surely."""
     rolls = rng.random(len(CHANCES))
     chosen = []
     for roll, (device, (base, ap, sick)) in zip(rolls, CHANCES.items(), strict=True):
@@ -80,11 +80,11 @@ def _ecg_leads(ink: Ink, anatomy: Anatomy, rng: np.random.Generator) -> None:
     spots = [(-0.75 * w, -70), (0.72 * w, -74), (-0.7 * w, 75), (0.74 * w, 78), (0.25 * w, 15)]
     plug = rng.uniform(-0.5, 0.5) * w
     for x, y in spots[: int(rng.integers(3, 6))]:
-        x, y = x + rng.normal(0, 9), y + rng.normal(0, 9)
-        ink.disc(x, y, 6.0, 0.14)
-        ink.disc(x, y, 2.8, 0.6)
-        middle = ((x + plug) / 2 + rng.normal(0, 25), (y + 260) / 2 + rng.normal(0, 20))
-        ink.line([(x, y), middle, (plug + rng.normal(0, 20), 260)], 1.6, 0.42)
+        at = (x + rng.normal(0, 9), y + rng.normal(0, 9))
+        ink.disc(*at, 6.0, 0.14)
+        ink.disc(*at, 2.8, 0.6)
+        middle = ((at[0] + plug) / 2 + rng.normal(0, 25), (at[1] + 260) / 2 + rng.normal(0, 20))
+        ink.line([at, middle, (plug + rng.normal(0, 20), 260)], 1.6, 0.42)
 
 
 def _central_line(ink: Ink, anatomy: Anatomy, rng: np.random.Generator) -> None:
@@ -117,8 +117,9 @@ def _pacemaker(ink: Ink, anatomy: Anatomy, rng: np.random.Generator) -> None:
     cava = anatomy.mediastinum_shift - 15.0
     w = anatomy.heart_width
     floor = anatomy.dome_y_left - 4
-    for tip in ((anatomy.mediastinum_shift + 0.36 * w, floor), (anatomy.mediastinum_shift - 0.12 * w, floor - 0.42 * w)):
-        ink.line([(x, y - 14), (side * 34, -112), (cava, -84), (cava - 3, -20), (cava + 6, floor - 0.25 * w), tip], 2.0, 0.5)
+    start = [(x, y - 14), (side * 34.0, -112.0), (cava, -84.0), (cava - 3, -20.0), (cava + 6, floor - 0.25 * w)]
+    for across, up in ((0.36, 0.0), (-0.12, 0.42)):
+        ink.line([*start, (anatomy.mediastinum_shift + across * w, floor - up * w)], 2.0, 0.5)
 
 
 def _sternal_wires(ink: Ink, anatomy: Anatomy, rng: np.random.Generator) -> None:
@@ -138,7 +139,7 @@ STROKES: dict[str, tuple[tuple[tuple[float, float], ...], ...]] = {
 }
 
 
-def draw_markers(ink: Ink, anatomy: Anatomy, view: ViewPosition, rng: np.random.Generator) -> None:
+def draw_markers(ink: Ink, view: ViewPosition, rng: np.random.Generator) -> None:
     """The lead letter of the side, and AP on most AP films, beside the shoulders."""
     left = rng.random() < 0.8
     x = (1 if left else -1) * (0.78 * ink.canvas.pose.field_mm / 2 + rng.normal(0, 8))
@@ -153,6 +154,6 @@ def _letters(ink: Ink, text: str, at: tuple[float, float], size: float, turn: fl
     c, s = np.cos(turn), np.sin(turn)
     for index, letter in enumerate(text):
         for stroke in STROKES[letter]:
-            points = (np.array(stroke) + (9 * index, 0)) * size
+            points = (np.array(stroke) + np.array([9 * index, 0])) * size
             turned = np.stack((points[:, 0] * c - points[:, 1] * s, points[:, 0] * s + points[:, 1] * c), axis=1)
             ink.line(turned + at, 2.2 * size, 0.95)

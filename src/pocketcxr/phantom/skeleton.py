@@ -1,4 +1,4 @@
-"""Bones as extra attenuation (nepers above soft tissue): ribs and spine as fields over the canvas, the shoulder girdle in ink."""
+"""Bones as extra attenuation (nepers above soft tissue): ribs and spine as fields, the shoulder girdle in ink."""
 
 import numpy as np
 
@@ -6,15 +6,18 @@ from pocketcxr.phantom.anatomy import Anatomy
 from pocketcxr.phantom.canvas import TABLE_MM, Canvas, Ink, Map
 from pocketcxr.phantom.thorax import LEFT, RIGHT, cage_half_width
 
-POSTERIOR_RIB_NEPERS = 0.30
-ANTERIOR_RIB_NEPERS = 0.17
-VERTEBRA_NEPERS = 0.75
+POSTERIOR_RIB_NEPERS = 0.23
+ANTERIOR_RIB_NEPERS = 0.14
+VERTEBRA_NEPERS = 0.18
 INK_NEPERS = 1.5
 """Attenuation of ink of value 1 in the bone drawing."""
 
 
 def ribs(canvas: Canvas, anatomy: Anatomy) -> Map:
-    """Posterior and anterior ribs, [size, size]. Every rib k follows y = y0 + k gap + (a + b k) u(x): solved for k, one field draws them all."""
+    """Posterior and anterior ribs, [size, size].
+
+    Every rib k follows y = y0 + k gap + (a + b k) u(x): solved for k, one field draws them all.
+    """
     across = np.abs(canvas.x - np.float32(0.4 * anatomy.rotation))
     width = cage_half_width(anatomy, TABLE_MM) + np.float32(5)
     t = across * canvas.by_y(1 / np.maximum(width, 8))
@@ -36,12 +39,14 @@ def ribs(canvas: Canvas, anatomy: Anatomy) -> Map:
     anterior *= np.clip((bend - np.float32(0.34)) * 7, 0, 1)
     anterior *= np.float32(ANTERIOR_RIB_NEPERS * anatomy.bone_density)
     posterior += anterior
-    return posterior
+    both: Map = posterior
+    return both
 
 
 def ramp_inside(t: Map) -> Map:
     """1 inside the rib cage (t < 1, in half-widths), falling to 0 just outside it."""
-    return np.clip((np.float32(1.02) - t) * 30, 0, 1)
+    inside: Map = np.clip((np.float32(1.02) - t) * np.float32(30), 0, 1)
+    return inside
 
 
 def _rib_profile(k: Map, gap: float, half_width: float, edge: float, limits: tuple[float, float]) -> Map:
@@ -50,7 +55,7 @@ def _rib_profile(k: Map, gap: float, half_width: float, edge: float, limits: tup
     distance = np.abs(k - nearest)
     distance *= np.float32(gap / half_width)
     edge_share = np.float32(max(edge / half_width, 0.12))
-    profile = np.clip((1 - distance) / (2 * edge_share) + np.float32(0.5), 0, 1)
+    profile: Map = np.clip((1 - distance) / (2 * edge_share) + np.float32(0.5), 0, 1)
     profile *= np.float32(0.62) + np.float32(0.38) * distance * distance
     profile *= (nearest > limits[0]) & (nearest < limits[1])
     return profile
@@ -102,7 +107,7 @@ def _clavicle(ink: Ink, anatomy: Anatomy, side: int, density: float) -> None:
     points = np.stack((side * x, y), axis=1)
     ink.line(points, 12.5, 0.20 * density)
     ink.line(points, 8.5, 0.135 * density)
-    ink.line(points[:3] + (side * 1.0, 1.0), 15, 0.16 * density)
+    ink.line(points[:3] + np.array([side, 1.0]), 15, 0.16 * density)
 
 
 def _scapula(ink: Ink, anatomy: Anatomy, side: int, density: float) -> None:
@@ -124,7 +129,7 @@ def _humerus(ink: Ink, anatomy: Anatomy, side: int, density: float) -> None:
     length = 210.0
     end = (x + side * length * np.sin(anatomy.arm_angle), y + length * np.cos(anatomy.arm_angle))
     shaft = np.array([(x + side * 6, y + 8), end])
-    ink.line(shaft, 23, 0.32 * density)
-    ink.line(shaft, 13, 0.20 * density)
-    ink.disc(x, y, 23, 0.30 * density)
-    ink.disc(x, y, 21, 0.24 * density)
+    ink.line(shaft, 23, 0.20 * density)
+    ink.line(shaft, 13, 0.13 * density)
+    ink.disc(x, y, 23, 0.17 * density)
+    ink.disc(x, y, 20.5, 0.14 * density)

@@ -15,8 +15,9 @@ RIGHT, LEFT = -1, 1
 class Lung:
     """One lung over a window of the canvas.
 
-    lateral: mm from the midline outwards; from_wall, from_dome: mm inside the chest wall and above the diaphragm (negative outside).
-    path: cm of lung along the ray, lowered as findings fill it; whole: the same before any finding; air: cm of free air (pneumothorax).
+    lateral: mm from the midline outwards; from_wall, from_dome: mm inside the chest wall and above the diaphragm,
+    negative outside. path: cm of lung along the ray, lowered as heart and findings take from it;
+    whole: the same before both. air: cm of free air.
     """
 
     side: int
@@ -39,11 +40,12 @@ class Lung:
 def cage_half_width(anatomy: Anatomy, y: Map) -> Map:
     """Inner half-width of the rib cage at height y, mm: a superellipse from the apex down to the widest level."""
     q = np.clip((anatomy.widest_y - y) / (anatomy.widest_y - anatomy.apex_y), 0, 1)
-    return (anatomy.cage_half_width * np.sqrt(1 - q**2.5)).astype(np.float32)
+    half_width: Map = (anatomy.cage_half_width * np.sqrt(1 - q**2.5)).astype(np.float32)
+    return half_width
 
 
 def dome_curve(anatomy: Anatomy, side: int, lateral: Map) -> Map:
-    """Height y of the diaphragm at `lateral` mm from the midline: highest at the middle of the lung, falling to the angles."""
+    """Height y of the diaphragm `lateral` mm from the midline: highest amid the lung, falling to the angles."""
     middle = 0.48 * anatomy.cage_half_width
     t = (lateral - np.float32(middle)) * np.float32(1 / (anatomy.cage_half_width - middle))
     fall = t * t
@@ -57,22 +59,19 @@ def body_path(canvas: Canvas, anatomy: Anatomy) -> Map:
     """Soft tissue along the ray through trunk, neck, shoulders and arms if there were no lungs, cm [size, size]."""
     y = TABLE_MM
     waist = anatomy.cage_half_width + 14 + anatomy.fat
-    shoulder = np.clip((-62 - y) / 45, 0, 1)
-    half_width = (waist + 75 * shoulder * shoulder * (3 - 2 * shoulder)).astype(np.float32)
-    depth = np.where(y < -95, anatomy.chest_depth_cm * np.clip(1 + (y + 95) / 190, 0.55, 1), anatomy.chest_depth_cm)
+    shoulder = np.clip((-28 - y) / 62, 0, 1)
+    trunk = waist + 75 * shoulder * shoulder * (3 - 2 * shoulder)
+    # Neck and trapezius: the outline widens down the slope of the shoulders until it meets the trunk.
+    slope = (y + 186) / anatomy.shoulder_drop
+    neck = 54 + 0.25 * anatomy.fat + 12 * np.logaddexp(0, slope / 12)
+    half_width = -9 * np.logaddexp(-neck / 9, -trunk / 9)
+    depth = anatomy.chest_depth_cm * np.clip(1 + (y + 95) / 190, 0.55, 1)
     depth = depth * (1 + 0.06 * np.clip((y - 40) / 60, 0, 1.3))
-    across = np.abs(canvas.x)
-    q = across * canvas.by_y((1 / half_width).astype(np.float32))
+    q = np.abs(canvas.x)
+    q *= canvas.by_y((1 / half_width).astype(np.float32))
     np.minimum(q, 1, out=q)
     path = canvas.by_y(depth.astype(np.float32))
     path *= np.sqrt(1 - q * q * q)
-    top = np.maximum(across - np.float32(52), 0)
-    top *= np.float32(anatomy.shoulder_drop)
-    below_shoulder = canvas.y - top
-    below_shoulder += np.float32(163)
-    neck = ramp(np.float32(56) - across, 3.0)
-    neck *= np.float32(0.85)
-    path *= np.maximum(np.sqrt(np.clip(below_shoulder * np.float32(1 / 75), 0, 1)), neck)
     for side in (RIGHT, LEFT):
         _arm(canvas, anatomy, side, path)
     if anatomy.breast > 0:
@@ -120,13 +119,13 @@ def lung_field(canvas: Canvas, anatomy: Anatomy, side: int) -> Lung:
     across_edge = (1 / np.sqrt(1 + np.minimum(slope, 8) ** 2)).astype(np.float32)
     from_wall = (canvas.by_y(width, window) - lateral) * canvas.by_y(across_edge, window)
     above_apex = TABLE_MM - np.float32(anatomy.apex_y)
-    medial = anatomy.mediastinum_half_width * 0.62 + 20 * np.exp(-np.maximum(above_apex, 0) / 16)
+    medial = anatomy.mediastinum_half_width * 0.80 + 18 * np.exp(-np.maximum(above_apex, 0) / 16)
     depth = (anatomy.chest_depth_cm - 6.2) * np.sqrt(np.clip(above_apex / 95, 0.0, 1))
     s = np.clip(from_wall * np.float32(1 / 58), 0, 1)
     path = np.sqrt(s * (2 - s))
     path *= canvas.by_y(depth.astype(np.float32), window)
     midline = np.float32(side * anatomy.mediastinum_shift)
-    path *= ramp(lateral - midline - canvas.by_y(medial.astype(np.float32), window), 7.0)
+    path *= ramp(lateral - midline - canvas.by_y(medial.astype(np.float32), window), 9.0)
     from_dome = dome_curve(anatomy, side, lateral) - y
     # Behind and below the dome's top the posterior recess still holds lung, thinner the further down.
     recess = np.exp(np.minimum(from_dome, 0) * np.float32(1 / 17)) * np.float32(0.3)
@@ -164,12 +163,12 @@ def heart_solids(anatomy: Anatomy) -> tuple[Ellipsoid, ...]:
     """Ventricles, right atrium, outflow tract and left atrium."""
     w = anatomy.heart_width
     x = anatomy.mediastinum_shift + anatomy.heart_shift * 0.5 + 1.4 * anatomy.rotation
-    floor = 0.5 * (anatomy.dome_y_left + anatomy.dome_y_right) + 10
+    floor = 0.5 * (anatomy.dome_y_left + anatomy.dome_y_right) + 17
     return (
-        Ellipsoid(x + 0.25 * w, floor - 0.33 * w, 0.43 * w, 0.30 * w, 0.55, 11.0),
-        Ellipsoid(x - 0.09 * w, floor - 0.35 * w, 0.255 * w, 0.37 * w, 0.0, 9.5),
-        Ellipsoid(x + 0.10 * w, floor - 0.52 * w, 0.27 * w, 0.27 * w, 0.5, 9.0),
-        Ellipsoid(x + 0.09 * w, floor - 0.74 * w, 0.18 * w, 0.26 * w, 0.25, 6.0),
+        Ellipsoid(x + 0.25 * w, floor - 0.33 * w, 0.43 * w, 0.30 * w, 0.55, 13.5),
+        Ellipsoid(x - 0.09 * w, floor - 0.35 * w, 0.255 * w, 0.37 * w, 0.0, 12.0),
+        Ellipsoid(x + 0.10 * w, floor - 0.52 * w, 0.27 * w, 0.27 * w, 0.5, 12.0),
+        Ellipsoid(x + 0.09 * w, floor - 0.74 * w, 0.20 * w, 0.28 * w, 0.25, 8.5),
     )
 
 
@@ -179,8 +178,8 @@ def great_vessels(anatomy: Anatomy) -> tuple[Ellipsoid, ...]:
     half = anatomy.mediastinum_half_width
     r = anatomy.aorta_radius
     return (
-        Ellipsoid(x - 0.55 * half, -72, 0.55 * half, 85, 0.03, 4.5),
-        Ellipsoid(x + half + 0.25 * r - 9, -62, r, 1.15 * r, 0.0, 4.5),
+        Ellipsoid(x - 0.6 * half, -72, 0.58 * half, 85, 0.03, 5.5),
+        Ellipsoid(x + half + 0.3 * r - 9, -62, r, 1.2 * r, 0.0, 6.0),
         Ellipsoid(x + 0.55 * half, 0, 0.45 * half + 3, 85, 0.06, 3.0),
         Ellipsoid(x, -95, 0.85 * half, 70, 0.0, 5.5),
     )

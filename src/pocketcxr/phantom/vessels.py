@@ -6,7 +6,7 @@ from pocketcxr.phantom.anatomy import Anatomy
 from pocketcxr.phantom.canvas import Ink
 from pocketcxr.phantom.thorax import LEFT, RIGHT
 
-VESSEL_NEPERS_PER_MM = 0.030
+VESSEL_NEPERS_PER_MM = 0.060
 """Attenuation of blood in place of lung, per mm of vessel width."""
 FULL_INK_MM = 12.0
 """Vessel width that ink of value 1 stands for."""
@@ -14,7 +14,7 @@ GENERATIONS = 6
 
 
 def draw_tree(ink: Ink, anatomy: Anatomy, side: int, rng: np.random.Generator) -> None:
-    """One lung's tree. Every generation is drawn from the random stream, but only drawn on the canvas where it would show."""
+    """One lung's tree. The random stream is used alike at every image size; what would not show is not drawn."""
     shift = anatomy.mediastinum_shift
     hilum = np.array([shift + side * (34 if side < 0 else 37), -24.0 if side < 0 else -32.0])
     reach = anatomy.cage_half_width / 131
@@ -48,8 +48,12 @@ def draw_hilum(ink: Ink, anatomy: Anatomy, side: int) -> None:
     x = anatomy.mediastinum_shift + side * (26 if side < 0 else 30)
     y = -26.0 if side < 0 else -36.0
     gain = anatomy.vessel_gain
-    ink.line([(x, y), (x + side * 9, y + 8), (x + side * 14, y + 30)], 11.0 * gain, 0.75)
-    ink.line([(x, y), (x + side * 12, y - 10)], 8.0 * gain, 0.55)
+    # Discs along the artery: its width and thickness shrink as branches leave it.
+    step = np.linspace(0, 1, 8)
+    down = np.stack((x + side * (2 + 15 * step), y - 3 + 36 * step), axis=1)
+    ink.discs(down, (7.5 - 3.4 * step) * gain, 0.62 - 0.2 * step)
+    up = np.stack((x + side * 14 * step, y - 3 - 12 * step), axis=1)
+    ink.discs(up, (5.5 - 2.4 * step) * gain, 0.5 - 0.15 * step)
 
 
 def draw_vessels(ink: Ink, anatomy: Anatomy, rng: np.random.Generator) -> None:
