@@ -1,0 +1,104 @@
+"""A cohort in memory: decoded images, labels and who they belong to, row by row."""
+
+import logging
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pocketcxr.data.cache import cache_images
+from pocketcxr.domain.errors import ConfigError
+from pocketcxr.domain.prediction import Refusal
+from pocketcxr.domain.progress import Progress, silent
+from pocketcxr.imaging.preprocess import PreprocessSpec
+from pocketcxr.manifest.labels import LabelPolicy, label_matrix
+from pocketcxr.manifest.schema import Manifest
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CohortRequest:
+    """How to open a manifest: which findings, at which size, how raw label states are read, where to cache."""
+
+    findings: tuple[str, ...]
+    spec: PreprocessSpec
+    policy: LabelPolicy
+    cache_folder: Path
+
+
+@dataclass(frozen=True, eq=False)
+class Cohort:
+    """The images of one experiment; row i of every field speaks of the same image.
+
+    images      uint8 [n, size, size], squared as `spec` says; usually a read-only memory map
+    labels      float32 [n, finding]: 1 present, 0 absent, NaN unknown
+    refused     files of the manifest that could not be read and are therefore no rows here
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.float32]
+    image_ids: tuple[str, ...]
+    patient_ids: tuple[str, ...]
+    findings: tuple[str, ...]
+    spec: PreprocessSpec
+    refused: tuple[Refusal, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.image_ids)
+
+    @cached_property
+    def labelled_rows(self) -> NDArray[np.int64]:
+        """Rows with at least one known label, ascending."""
+        return np.flatnonzero(~np.isnan(self.labels).all(axis=1)).astype(np.int64)
+
+    @cached_property
+    def unlabelled_rows(self) -> NDArray[np.int64]:
+        """Rows without any known label, ascending: only a teacher can say something about them."""
+        return np.flatnonzero(np.isnan(self.labels).all(axis=1)).astype(np.int64)
+
+    @property
+    def num_labelled(self) -> int:
+        """Number of rows with at least one known label."""
+        return len(self.labelled_rows)
+
+
+def open_cohort(manifest: Manifest, request: CohortRequest, progress: Progress = silent) -> Cohort:
+    """Every readable image of the manifest as a cohort, in manifest order.
+
+    The first call decodes and caches the images; later ones open the cache. Refused files are logged, listed in
+    `refused` and left out. Raises EmptyCohortError when no image can be read.
+    """
+    cache = cache_images(manifest, request.spec, request.cache_folder, progress)
+    labels = label_matrix(manifest, request.findings, request.policy)[cache.rows]
+    table = manifest.table.iloc[cache.rows]
+    return Cohort(
+        images=cache.images,
+        labels=labels,
+        image_ids=tuple(table["image_id"].astype(str)),
+        patient_ids=tuple(table["patient_id"].astype(str)),
+        findings=tuple(request.findings),
+        spec=request.spec,
+        refused=cache.refused,
+    )
+
+
+def hide_labels(cohort: Cohort, labelled_fraction: float, seed: int) -> Cohort:
+    """The cohort with labels kept for a share of its patients only; the other images become unlabelled (NaN).
+
+    Whole patients are kept, at least one. For one seed the choices are nested: a smaller fraction keeps a subset of
+    what a larger one keeps. Raises ConfigError unless 0 < labelled_fraction <= 1.
+    """
+    if not 0 < labelled_fraction <= 1:
+        raise ConfigError(f"labelled_fraction is {labelled_fraction}; give a share above 0 and at most 1")
+    patients, patient_of_row = np.unique(np.asarray(cohort.patient_ids), return_inverse=True)
+    order = np.random.default_rng(seed).permutation(len(patients))
+    num_kept = max(1, round(labelled_fraction * len(patients)))
+    is_kept = np.zeros(len(patients), dtype=np.bool_)
+    is_kept[order[:num_kept]] = True
+    labels = np.where(is_kept[patient_of_row][:, None], cohort.labels, np.float32(np.nan)).astype(np.float32)
+    hidden = replace(cohort, labels=labels)
+    logger.info("labels kept for %d of %d images (%d patients)", hidden.num_labelled, len(cohort), num_kept)
+    return hidden
