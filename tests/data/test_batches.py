@@ -127,11 +127,3 @@ def test_tensors_are_normalised_as_arrays_are(make_cohort: MakeCohort) -> None:
     expected = normalise(cohort.images, spec)
     actual = normalise_tensor(plain_pixels(cohort, slice(0, 2)), spec)[:, 0].numpy()
     np.testing.assert_allclose(actual, expected, atol=1e-6)
-
-
-def test_runs_of_other_seeds_can_share_their_views(make_cohort: MakeCohort) -> None:
-    cohort, rows = make_cohort(_labels(9, 9)), torch.arange(9)
-    first, second = (BatchConfig(seed=seed, augment_seed=5) for seed in (0, 1))
-    assert torch.equal(pixels_at(cohort, first, rows, 2), pixels_at(cohort, second, rows, 2))
-    assert not torch.equal(batch_at(cohort, first, 0).indices, batch_at(cohort, second, 0).indices)
-    assert not torch.equal(pixels_at(cohort, BatchConfig(seed=1), rows, 2), pixels_at(cohort, second, rows, 2))

@@ -26,14 +26,7 @@ class BatchConfig(BaseModel, frozen=True, extra="forbid"):
     """Share of each batch drawn from rows with labels, where some rows have none; None draws all rows alike."""
     augment: AugmentConfig = AugmentConfig()
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    """Of the order of the rows."""
-    augment_seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
-    """Of the augmented views; None takes `seed`. A fixed one lets runs of several seeds share one teacher cache."""
-
-    @property
-    def view_seed(self) -> int:
-        """The seed the augmented views are drawn from."""
-        return self.seed if self.augment_seed is None else self.augment_seed
+    """Of the order of the rows and of the augmented views."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +70,7 @@ def batch_at(cohort: Cohort, config: BatchConfig, step: int) -> Batch:
 def pixels_at(cohort: Cohort, config: BatchConfig, indices: Int[Tensor, " b"], view: int) -> Float[Tensor, "b 1 s s"]:
     """The given rows as the loop sees them in `view`: augmented, float32 in 0..1."""
     images = torch.from_numpy(np.asarray(cohort.images[indices.numpy()]))
-    return augment(images, indices, view, config.view_seed, config.augment)
+    return augment(images, indices, view, config.seed, config.augment)
 
 
 def plain_pixels(cohort: Cohort, rows: slice | NDArray[np.int64]) -> Float[Tensor, "b 1 s s"]:
