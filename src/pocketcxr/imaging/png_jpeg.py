@@ -1,0 +1,89 @@
+"""PNG and JPEG files through Pillow.
+
+Colour becomes gray by the luma of ITU-R 601-2, transparency becomes black. Gray PNG of 16 bits is scaled from its own
+least..greatest pixel to 0..255, because files of 10 or 12 bits in 16 are common and do not say so. Of 16-bit colour and
+of 16-bit gray with alpha Pillow gives the upper 8 bits.
+"""
+
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageOps
+
+from pocketcxr.domain.errors import ImageRefusedError, RefusalCode
+from pocketcxr.domain.study import ViewPosition
+from pocketcxr.imaging.radiograph import Radiograph, check_size, refuse_constant, to_8_bits
+
+RasterFormat = Literal["png", "jpeg"]
+
+_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
+"""What Pillow's decoders raise on damaged files; OSError and SyntaxError are documented, the rest is not."""
+_SIXTEEN_BIT_MODES = frozenset({"I;16", "I;16B", "I;16L", "I"})
+_SIDEWAYS = frozenset({5, 6, 7, 8})
+"""EXIF orientations that swap rows and columns."""
+
+
+def load_raster(path: Path, kind: RasterFormat) -> Radiograph:
+    """A PNG or JPEG file, turned upright as its EXIF orientation says. Raises ImageRefusedError."""
+    with _opened(path, kind) as picture:
+        check_size(str(path), picture.height, picture.width)
+        bits_stored = _bits_stored(path) if kind == "png" else 8
+        image = _gray(path, ImageOps.exif_transpose(picture))
+    return Radiograph(image, str(path), kind, bits_stored, None, ViewPosition.UNKNOWN)
+
+
+def measure_raster(path: Path, kind: RasterFormat) -> tuple[int, int]:
+    """(height, width) after turning upright, without decoding. Raises ImageRefusedError."""
+    with _opened(path, kind) as picture:
+        if picture.getexif().get(ExifTags.Base.Orientation) in _SIDEWAYS:
+            return picture.width, picture.height
+        return picture.height, picture.width
+
+
+@contextmanager
+def _opened(path: Path, kind: RasterFormat) -> Iterator[Image.Image]:
+    try:
+        with warnings.catch_warnings():
+            # Our own limit is lower than the size Pillow warns of, and it refuses.
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path, formats=[kind.upper()]) as picture:
+                yield picture
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageRefusedError(RefusalCode.TOO_LARGE, f"{path}: {error} - scale the image down") from error
+    except PermissionError as error:
+        raise ImageRefusedError(
+            RefusalCode.NO_PERMISSION, f"{path}: may not be read - change its permissions"
+        ) from error
+    except _DAMAGE as error:
+        raise ImageRefusedError(
+            RefusalCode.CORRUPT, f"{path}: is damaged or cut short ({error}) - copy or export it again"
+        ) from error
+
+
+def _gray(path: Path, picture: Image.Image) -> NDArray[np.uint8]:
+    if picture.mode in _SIXTEEN_BIT_MODES:
+        values = np.asarray(picture).astype(np.float64)
+        low, high = float(values.min()), float(values.max())
+        refuse_constant(str(path), low, high)
+        return to_8_bits(values, low, high)
+    if picture.has_transparency_data:
+        black = Image.new("RGBA", picture.size, (0, 0, 0, 255))
+        picture = Image.alpha_composite(black, picture.convert("RGBA"))
+    image = np.array(picture.convert("L"), dtype=np.uint8)
+    refuse_constant(str(path), int(image.min()), int(image.max()))
+    return image
+
+
+def _bits_stored(path: Path) -> int:
+    """The IHDR chunk's bit depth (PNG specification, 11.2.1); 8 for palettes, whose depth is the index's."""
+    with path.open("rb") as file:
+        header = file.read(26)
+    depth, colour_type = header[24], header[25]
+    return 8 if colour_type == 3 else depth

@@ -1,0 +1,64 @@
+"""The prepare stage on simulated radiographs, and its command."""
+
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from pocketcxr.apps.cli.prepare import prepare as command
+from pocketcxr.domain.errors import UnknownNameError
+from pocketcxr.domain.study import Split
+from pocketcxr.manifest.schema import read_manifest
+from pocketcxr.phantom.config import PhantomConfig
+from pocketcxr.phantom.write import simulate
+from pocketcxr.recipes.prepare import PrepareConfig, prepare
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forty phantoms of 32 pixels."""
+    config = PhantomConfig(images=40, size=32, seed=3, prevalence_scale=3.0, test_fraction=0.3)
+    return simulate(tmp_path_factory.mktemp("prepare") / "phantoms", config)
+
+
+def test_phantoms_are_read_as_the_official_data_set_is(simulated: Path, tmp_path: Path) -> None:
+    summary = prepare(PrepareConfig("chestxray14", simulated, validation_fraction=0.3), tmp_path / "m.parquet")
+    manifest = read_manifest(tmp_path / "m.parquet")
+    assert summary.is_simulated
+    assert manifest.header.is_simulated
+    assert summary.num_images == manifest.num_images == 40
+    assert set(manifest.table["split"]) == {split.value for split in Split}
+    assert (manifest.table[["height", "width"]] == 32).all(axis=None)
+    assert len(manifest.regions) > 5
+    assert (manifest.regions["x"] + manifest.regions["w"] <= 33).all()
+    assert 3 < manifest.regions["w"].max() <= 32
+
+
+def test_boxes_lie_on_images_labelled_with_the_finding(simulated: Path, tmp_path: Path) -> None:
+    prepare(PrepareConfig("chestxray14", simulated), tmp_path / "m.parquet")
+    manifest = read_manifest(tmp_path / "m.parquet")
+    states = manifest.table.set_index("image_id")
+    for row in manifest.regions.itertuples():
+        assert states.loc[row.image_id, f"label.{row.finding}"] == "present"
+
+
+def test_an_unknown_source_names_those_there_are(tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match="chestxray14"):
+        prepare(PrepareConfig("chestxray15", tmp_path), tmp_path / "m.parquet")
+
+
+def test_the_command_talks_on_stderr_and_prints_json_on_stdout(simulated: Path, tmp_path: Path) -> None:
+    app = typer.Typer()
+    app.command()(command)
+    out = tmp_path / "m.parquet"
+    done = CliRunner().invoke(app, ["chestxray14", str(simulated), "--out", str(out), "--json"])
+    assert done.exit_code == 0, done.output
+    counts = json.loads(done.stdout)
+    assert counts["num_images"] == 40
+    assert "Cardiomegaly" in done.stderr
+    assert "SIMULATED" in done.stderr
+    assert out.is_file()
+    quiet = CliRunner().invoke(app, ["chestxray14", str(simulated), "--out", str(out), "--labels-only"])
+    assert quiet.stdout == ""
