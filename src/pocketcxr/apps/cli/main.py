@@ -9,7 +9,19 @@ import typer
 
 from pocketcxr._version import __version__
 from pocketcxr.apps.cli import console
+from pocketcxr.apps.cli.distill import distill
+from pocketcxr.apps.cli.evaluate import evaluate
+from pocketcxr.apps.cli.explain import explain
+from pocketcxr.apps.cli.export import export
+from pocketcxr.apps.cli.models import models
+from pocketcxr.apps.cli.predict import predict
+from pocketcxr.apps.cli.prepare import prepare
+from pocketcxr.apps.cli.quickstart import quickstart
+from pocketcxr.apps.cli.simulate import simulate
+from pocketcxr.apps.cli.train import train
 from pocketcxr.domain.errors import PocketCxrError
+
+STOPPED = 130
 
 app = typer.Typer(
     name="pocketcxr",
@@ -34,6 +46,10 @@ def _root(
     pass
 
 
+for command in (quickstart, simulate, prepare, train, distill, evaluate, explain, export, predict, models):
+    app.command()(command)
+
+
 def main() -> None:
     """Entry point: runs the command and exits with its code."""
     try:
@@ -41,9 +57,11 @@ def main() -> None:
     except PocketCxrError as error:
         console.complain(str(error))
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        console.complain("stopped; the same command again goes on where it can")
-        sys.exit(130)
+    except SystemExit as stop:
+        # Typer turns Ctrl-C into this code on its own.
+        if stop.code == STOPPED:
+            console.complain("stopped; the same command again goes on where it can")
+        raise
 
 
 if __name__ == "__main__":

@@ -1,0 +1,166 @@
+"""Does the quickstart's distillation hold? Several seeds, each with its own patients, labels, weights and batches.
+
+    python benchmarks/distillation_study.py study/ --seeds 5 --out docs/results/distillation
+
+Arms, all on the same student with the same number of steps of the same size:
+  alone       labels of the labelled patients (noisy), nothing else
+  alone-all   noisy labels of ALL training patients: what the extra images bring when somebody labels them
+  distilled   the quickstart's objective: the teacher's answers on all training images, no labels
+  soft        the teacher's probabilities alone, without hint and class maps
+  paper       the paper's objective (focal BCE + T^2 MSE on softened softmax), labelled and unlabelled images mixed
+
+Tests are on the clean truth of test patients that took part in nothing; the recipe was chosen on validation patients of
+seed 100.
+"""
+
+import argparse
+import json
+import os
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from pocketcxr.apps.cli.console import progress_bars
+from pocketcxr.distill.config import OBJECTIVES, ObjectiveConfig, SoftBceTerm
+from pocketcxr.evaluate.differences import compare
+from pocketcxr.evaluate.ranking import mean_auroc
+from pocketcxr.evaluate.scores import ScoreTable
+from pocketcxr.recipes.environment import describe_environment
+from pocketcxr.recipes.evaluate import EvaluateOptions, evaluate
+from pocketcxr.recipes.prepare import PrepareConfig, prepare
+from pocketcxr.recipes.quickstart import CLEAN_TABLE, Places
+from pocketcxr.recipes.quickstart_config import (
+    QuickstartConfig,
+    alone_config,
+    distilled_config,
+    phantom_config,
+    teacher_config,
+)
+from pocketcxr.recipes.run_config import CohortConfig, RunConfig
+from pocketcxr.recipes.simulate import simulate
+from pocketcxr.recipes.train import train
+from pocketcxr.train.devices import pick_device
+
+Make = Callable[[QuickstartConfig, Path, Path], RunConfig]
+
+
+def alone(config: QuickstartConfig, manifest: Path, _teacher: Path) -> RunConfig:
+    """The student alone."""
+    return alone_config(config, manifest)
+
+
+def alone_all(config: QuickstartConfig, manifest: Path, _teacher: Path) -> RunConfig:
+    """The student alone with everybody's noisy labels."""
+    return alone_config(config, manifest).model_copy(update={"cohort": CohortConfig()})
+
+
+def soft(config: QuickstartConfig, manifest: Path, teacher: Path) -> RunConfig:
+    """Only the teacher's probabilities."""
+    objective = ObjectiveConfig(terms=(SoftBceTerm(),))
+    return distilled_config(config, manifest, teacher).model_copy(update={"objective": objective})
+
+
+def paper(config: QuickstartConfig, manifest: Path, teacher: Path) -> RunConfig:
+    """The paper's objective on the same images."""
+    return distilled_config(config, manifest, teacher).model_copy(update={"objective": OBJECTIVES["paper"]})
+
+
+ARMS: dict[str, Make] = {
+    "alone": alone,
+    "alone-all": alone_all,
+    "distilled": distilled_config,
+    "soft": soft,
+    "paper": paper,
+}
+
+
+def run_seed(root: Path, config: QuickstartConfig, arms: list[str]) -> dict[str, ScoreTable]:
+    """The test scores of the teacher and of every arm for one seed; what is already there is kept."""
+    places = Places(root / f"seed-{config.seed}")
+    with progress_bars() as progress:
+        simulate(phantom_config(config), places.data, os.cpu_count() or 1, progress)
+        source = PrepareConfig("chestxray14", places.data, seed=config.seed)
+        prepare(source, places.manifest)
+        prepare(PrepareConfig("chestxray14", places.data, seed=config.seed, label_table=CLEAN_TABLE), places.truth)
+        teacher = train(teacher_config(config, places.manifest), places.run("teacher"), progress)
+        scores = {}
+        for name in ["teacher", *arms]:
+            if name != "teacher":
+                train(ARMS[name](config, places.manifest, teacher), places.run(name), progress)
+            options = EvaluateOptions(places.truth, num_resamples=200, seed=config.seed)
+            scores[name] = evaluate(places.run(name), options, progress=progress).scores
+    return scores
+
+
+def row_of(scores: dict[str, ScoreTable], seed: int) -> dict[str, object]:
+    """One seed's mean AUROCs and differences to the student alone, with patient-bootstrap intervals."""
+    row: dict[str, object] = {"seed": seed}
+    for name, table in scores.items():
+        difference = compare(table, scores["alone"], np.random.default_rng(seed), 2000).mean_auroc
+        assert difference is not None
+        row[name] = {
+            "mean_auroc": mean_auroc(table.labels, table.probabilities),
+            "minus_alone": difference.value,
+            "low": difference.low,
+            "high": difference.high,
+            "num_images": table.num_images,
+            "num_patients": table.num_patients,
+        }
+    return row
+
+
+def as_table(rows: list[dict], names: list[str]) -> str:
+    """The rows as Markdown: each seed, then mean and between-seed standard deviation."""
+    lines = ["| seed | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    for row in rows:
+        cells = []
+        for name in names:
+            entry = row[name]
+            cell = f"{entry['mean_auroc']:.3f}"
+            if name != "alone":
+                cell += f" ({entry['minus_alone']:+.3f}; {entry['low']:+.3f} to {entry['high']:+.3f})"
+            cells.append(cell)
+        lines.append(f"| {row['seed']} | " + " | ".join(cells) + " |")
+    cells = []
+    for name in names:
+        values = [row[name]["mean_auroc"] for row in rows]
+        gains = [row[name]["minus_alone"] for row in rows]
+        spread = statistics.stdev(values) if len(rows) > 1 else 0.0
+        cell = f"{statistics.mean(values):.3f} ± {spread:.3f}"
+        if name != "alone":
+            cell += f" ({statistics.mean(gains):+.3f} ± {statistics.stdev(gains) if len(rows) > 1 else 0.0:.3f})"
+        cells.append(cell)
+    lines.append("| **mean ± sd of seeds** | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Run the study, print its table and write both files."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="for data and runs; the same again goes on")
+    parser.add_argument("--out", type=Path, help="results go to OUT.json and OUT.md")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--arms", default="alone,alone-all,distilled", help=f"of {', '.join(ARMS)}")
+    arguments = parser.parse_args()
+    arms = arguments.arms.split(",")
+    rows = []
+    for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
+        rows.append(row_of(run_seed(arguments.folder, QuickstartConfig(seed=seed), arms), seed))
+        table = as_table(rows, ["teacher", *arms])
+        Console().print(table)
+        if arguments.out:
+            facts = {
+                "config": QuickstartConfig().model_dump(mode="json"),
+                "environment": describe_environment(pick_device("cpu")),
+                "seeds": rows,
+            }
+            arguments.out.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n")
+            arguments.out.with_suffix(".md").write_text(table)
+
+
+if __name__ == "__main__":
+    main()

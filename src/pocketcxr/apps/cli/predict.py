@@ -1,0 +1,139 @@
+"""pocketcxr predict: findings and heatmaps of X-ray files by a bundle, without PyTorch."""
+
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pocketcxr.apps.cli import console
+from pocketcxr.domain.errors import PocketCxrError, UsageError
+from pocketcxr.domain.progress import silent
+
+if TYPE_CHECKING:
+    from pocketcxr.apps.cli.prediction_output import Answer
+    from pocketcxr.runtime.card import Card
+    from pocketcxr.runtime.predict import Scored
+    from pocketcxr.runtime.session import Engine
+
+SOME_REFUSED = 3
+
+
+def predict(
+    bundle: Annotated[Path, typer.Argument(help="A bundle: the --out of pocketcxr export.")],
+    files: Annotated[list[Path] | None, typer.Argument(metavar="FILE...", help="X-rays: PNG, JPEG or DICOM.")] = None,
+    is_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    is_csv: Annotated[bool, typer.Option("--csv", help="Print one line of probabilities a file.")] = False,
+    heatmaps: Annotated[Path | None, typer.Option(help="Folder for pictures of where each score comes from.")] = None,
+    top: Annotated[
+        str, typer.Option(metavar="N|all", help="How many findings a file get a picture, highest first.")
+    ] = "3",
+    verify: Annotated[
+        bool, typer.Option("--verify", help="First compare this machine with the golden vectors.")
+    ] = False,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads; as many as processors if not given.")] = None,
+) -> None:
+    """Score X-ray files. Research use only. Not a medical device.
+
+    Exit codes: 0 every file was scored, 3 some were refused (each says why), 1 the bundle is damaged, 2 wrong usage.
+    """
+    from pocketcxr.apps.cli.prediction_output import as_csv, as_json, print_tables
+    from pocketcxr.runtime.bundle import open_bundle
+    from pocketcxr.runtime.golden import verify_golden
+    from pocketcxr.runtime.session import open_engine
+
+    wanted = _wanted_pictures(heatmaps, top)
+    if is_json and is_csv:
+        raise UsageError("--json and --csv exclude each other; give one of them")
+    if not files and not verify:
+        raise UsageError("no file to score; name PNG, JPEG or DICOM files after the bundle, or give --verify")
+    engine = open_engine(open_bundle(bundle), threads)
+    _say_what_it_is(engine.bundle.card)
+    if verify:
+        console.say(
+            f"golden vectors: this machine deviates by at most {verify_golden(engine):.1e} of the largest value"
+        )
+    if not files:
+        return
+    answers = _answers(engine, files, wanted)
+    # Printed after the last bar is gone: rich leads stdout to stderr while a bar is drawn.
+    if is_json:
+        sys.stdout.write(as_json(engine.bundle, answers))
+    elif is_csv:
+        sys.stdout.write(as_csv(engine.bundle.card.findings, answers))
+    else:
+        print_tables(answers)
+    _end(answers)
+
+
+@dataclass(frozen=True)
+class _WantedPictures:
+    """Where heatmap pictures go and how many a file gets; None: none, and all."""
+
+    folder: Path | None
+    top: int | None
+
+
+def _wanted_pictures(folder: Path | None, top: str) -> _WantedPictures:
+    if top != "all" and not (top.isdecimal() and int(top) > 0):
+        raise UsageError(f"--top {top}: give a number of findings from 1, or all")
+    if folder is not None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"--heatmaps {folder} cannot be made ({error.strerror}); name another folder") from error
+    return _WantedPictures(folder, None if top == "all" else int(top))
+
+
+def _say_what_it_is(card: "Card") -> None:
+    from pocketcxr.runtime.card import NOTICE
+
+    console.say(f"{NOTICE} Probabilities are not calibrated.")
+    if card.is_simulated:
+        console.say("This model was trained on simulated radiographs: what it says of a real X-ray means nothing.")
+
+
+def _answers(engine: "Engine", files: Sequence[Path], wanted: _WantedPictures) -> "list[Answer]":
+    from pocketcxr.apps.cli.prediction_output import Answer
+    from pocketcxr.domain.prediction import Refusal
+    from pocketcxr.runtime.predict import predict_files
+
+    answers = []
+    with console.progress_bars() if len(files) > 1 else nullcontext(silent) as progress:
+        for result in predict_files(engine, files):
+            if isinstance(result, Refusal):
+                answers.append(Answer(result, {}))
+            else:
+                answers.append(Answer(result.prediction, _draw(result, wanted)))
+            progress("predict", len(answers), len(files))
+    return answers
+
+
+def _end(answers: "Sequence[Answer]") -> None:
+    """Ends the command with SOME_REFUSED where that is so."""
+    from pocketcxr.domain.prediction import Refusal
+
+    num_refused = sum(isinstance(answer.result, Refusal) for answer in answers)
+    if num_refused:
+        console.say(f"{num_refused} of {len(answers)} files refused")
+        raise typer.Exit(SOME_REFUSED)
+
+
+def _draw(scored: "Scored", wanted: _WantedPictures) -> dict[str, str]:
+    """The pictures' paths by finding, written. Raises PocketCxrError when the folder takes no more."""
+    from pocketcxr.runtime.pictures import picture, picture_name, strongest
+
+    if wanted.folder is None:
+        return {}
+    paths = {}
+    for score in strongest(scored, wanted.top):
+        path = wanted.folder / picture_name(scored, score.finding)
+        try:
+            picture(scored, score).save(path)
+        except OSError as error:
+            raise PocketCxrError(f"{path} cannot be written ({error.strerror or error}); make room") from error
+        paths[score.finding] = str(path)
+    return paths

@@ -1,0 +1,125 @@
+"""How predictions are printed: a table to read, one JSON document, or CSV."""
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from pocketcxr._version import __version__
+from pocketcxr.apps.cli import console
+from pocketcxr.domain.prediction import FindingScore, Prediction, Refusal
+from pocketcxr.runtime.bundle import Bundle
+from pocketcxr.runtime.card import NOTICE
+
+JSON_VERSION = 1
+"""Raised when a program that reads the document would misread it."""
+BAR_WIDTH = 20
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is printed of one file."""
+
+    result: Prediction | Refusal
+    pictures: Mapping[str, str]
+    """Path of the heatmap picture by finding."""
+
+
+def as_json(bundle: Bundle, answers: Sequence[Answer]) -> str:
+    """One JSON document: the bundle, then every file in order with its scores or its refusal."""
+    document = {
+        "version": JSON_VERSION,
+        "notice": NOTICE,
+        "made_by": f"pocketcxr {__version__}",
+        "bundle": {
+            "path": bundle.path,
+            "name": bundle.card.name,
+            "sha256": bundle.digest,
+            "is_simulated": bundle.card.is_simulated,
+        },
+        "results": [_as_data(answer) for answer in answers],
+    }
+    return json.dumps(document, indent=2, allow_nan=False) + "\n"
+
+
+def as_csv(findings: Sequence[str], answers: Sequence[Answer]) -> str:
+    """One line a file: path, status ("scored" or the refusal's code), message, then a probability for every finding.
+
+    A probability is empty where the file was refused or the model never learnt the finding.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["path", "status", "message", *findings])
+    for answer in answers:
+        match answer.result:
+            case Refusal(path, code, message):
+                row = [path, code.value, message, *("" for _ in findings)]
+            case Prediction(path, scores):
+                row = [path, "scored", "", *(_digits(score.probability) for score in scores)]
+        writer.writerow([printable(cell) for cell in row])
+    return text.getvalue()
+
+
+def print_tables(answers: Sequence[Answer]) -> None:
+    """Every file's findings, the most probable first, or why it was refused, on stdout."""
+    for answer in answers:
+        path = escape(printable(answer.result.path))
+        console.stdout.print(f"[bold]{path}[/]", soft_wrap=True, highlight=False)
+        match answer.result:
+            case Refusal(code=code, message=message):
+                reason = printable(message.removeprefix(f"{answer.result.path}: "))
+                text = f"  [red]refused ({code.value})[/] {escape(reason)}"
+                console.stdout.print(text, soft_wrap=True, highlight=False)
+            case Prediction(scores=scores):
+                console.stdout.print(_table(scores), highlight=False)
+                for finding, picture in answer.pictures.items():
+                    line = f"  [dim]{finding}:[/] {escape(printable(picture))}"
+                    console.stdout.print(line, soft_wrap=True, highlight=False)
+        console.stdout.print()
+
+
+def printable(text: str) -> str:
+    """The text with file name bytes that are no UTF-8 written as escapes, so that any stream takes it."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _table(scores: Sequence[FindingScore]) -> Table:
+    is_calibrated = all(score.is_calibrated for score in scores)
+    table = Table(box=None, pad_edge=True)
+    table.add_column("finding")
+    table.add_column("calibrated probability" if is_calibrated else "probability", justify="right")
+    table.add_column("")
+    for score in sorted(scores, key=lambda score: -1.0 if score.probability is None else -score.probability):
+        if score.probability is None:
+            table.add_row(score.finding, "-", Text("never learnt", style="dim"))
+        else:
+            bar = "━" * round(score.probability * BAR_WIDTH)
+            table.add_row(score.finding, f"{score.probability:.3f}", Text(bar, style="cyan"))
+    return table
+
+
+def _as_data(answer: Answer) -> dict[str, object]:
+    match answer.result:
+        case Refusal(path, code, message):
+            return {"path": path, "status": "refused", "code": code.value, "message": message}
+        case Prediction(path, scores):
+            findings = [
+                {
+                    "finding": score.finding,
+                    "logit": score.logit,
+                    "probability": score.probability,
+                    "is_calibrated": score.is_calibrated,
+                    "heatmap": answer.pictures.get(score.finding),
+                }
+                for score in scores
+            ]
+            return {"path": path, "status": "scored", "findings": findings}
+
+
+def _digits(probability: float | None) -> str:
+    return "" if probability is None else f"{probability:.6g}"

@@ -1,0 +1,97 @@
+"""What a run or a bundle says of one radiograph, heatmaps included, in one form for both."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pocketcxr.domain.errors import UsageError
+from pocketcxr.explain.one_pass import one_pass
+from pocketcxr.imaging.preprocess import prepare
+from pocketcxr.imaging.radiograph import Radiograph
+from pocketcxr.recipes.runs import load_run
+from pocketcxr.recipes.scoring import is_run
+from pocketcxr.runtime.bundle import open_bundle
+from pocketcxr.runtime.session import Answers, open_engine
+
+
+@dataclass(frozen=True, eq=False)
+class Explainer:
+    """A model that explains what it says."""
+
+    findings: tuple[str, ...]
+    """The outputs, in order."""
+    learnt: frozenset[str]
+    """Those it was trained on."""
+    is_simulated: bool
+    """Whether it was trained on simulated radiographs."""
+    answer: Callable[[Radiograph], Answers]
+    """Logits [1, finding] and class maps [1, finding, grid_h, grid_w] of one radiograph."""
+
+
+@dataclass(frozen=True, eq=False)
+class Explained:
+    """One radiograph's answers."""
+
+    logits: dict[str, float]
+    class_maps: dict[str, NDArray[np.float32]]
+    """[grid_h, grid_w] by finding, in logit units; both hold learnt findings only."""
+
+    @property
+    def scale(self) -> float:
+        """The largest absolute cell of all findings: pictures of one radiograph that share it can be compared."""
+        return max((float(np.abs(one).max()) for one in self.class_maps.values()), default=0.0) or 1.0
+
+
+def open_explainer(source: Path) -> Explainer:
+    """The model of the run or bundle at `source`. Raises UsageError where it is neither, and what reading it raises."""
+    return _of_run(source) if is_run(source) else _of_bundle(source)
+
+
+def explain_one(explainer: Explainer, radiograph: Radiograph) -> Explained:
+    """Logits and class maps of the learnt findings."""
+    answers = explainer.answer(radiograph)
+    rows = [(row, finding) for row, finding in enumerate(explainer.findings) if finding in explainer.learnt]
+    return Explained(
+        {finding: float(answers.logits[0, row]) for row, finding in rows},
+        {finding: answers.class_maps[0, row] for row, finding in rows},
+    )
+
+
+def default_folder(source: Path) -> Path:
+    """Where explanations go unless told: into the run, or beside the bundle as NAME.explanation."""
+    return source / "explanation" if is_run(source) else source.with_name(f"{source.stem}.explanation")
+
+
+def make_folder(folder: Path) -> Path:
+    """The folder, made. Raises UsageError where that is impossible."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--out {folder} cannot be made ({error.strerror or error}); choose another folder") from error
+    return folder
+
+
+def _of_run(source: Path) -> Explainer:
+    loaded = load_run(source)
+
+    def answer(radiograph: Radiograph) -> Answers:
+        images = torch.from_numpy(prepare(radiograph.image, loaded.spec)[None])
+        output = one_pass(loaded.net, images)
+        return Answers(output.logits.numpy(), output.class_maps.numpy())
+
+    learnt = frozenset(loaded.findings) - frozenset(loaded.header.unlearnt)
+    return Explainer(loaded.findings, learnt, loaded.header.training.is_simulated, answer)
+
+
+def _of_bundle(source: Path) -> Explainer:
+    engine = open_engine(open_bundle(source))
+    card = engine.bundle.card
+
+    def answer(radiograph: Radiograph) -> Answers:
+        return engine.run(engine.prepare(radiograph.image))
+
+    return Explainer(card.findings, frozenset(card.findings) - frozenset(card.unlearnt), card.is_simulated, answer)

@@ -1,0 +1,116 @@
+"""The quickstart's recipe: what is simulated, and how teacher, student alone and distilled student are trained on it.
+
+docs/results/distillation.md has the study that chose these settings on validation patients and judged them on others.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from pocketcxr.data.augment import AugmentConfig
+from pocketcxr.distill.config import BceTerm, ClassMapTerm, HintTerm, ObjectiveConfig, SoftBceTerm
+from pocketcxr.imaging.preprocess import PreprocessSpec
+from pocketcxr.models.config import NetConfig
+from pocketcxr.phantom.config import LabelNoise, PhantomConfig
+from pocketcxr.recipes.run_config import CohortConfig, RunConfig, TeacherConfig
+from pocketcxr.train.optim import OptimConfig
+
+AUGMENT = AugmentConfig(num_views=1)
+"""One view an image: the teacher is asked once for each, and a run this short hardly sees an image twice."""
+
+LABELS_ONLY = ObjectiveConfig(terms=(BceTerm(),))
+
+DISTILLED = ObjectiveConfig(
+    terms=(SoftBceTerm(), HintTerm(weight=0.1), ClassMapTerm(weight=0.2, form="cosine", is_centred=True))
+)
+"""The teacher's answer on every image, labelled or not; its features; and where it sees each finding."""
+
+
+class QuickstartConfig(BaseModel, frozen=True, extra="forbid"):
+    """One quickstart. Everything it does follows from these numbers."""
+
+    num_images: Annotated[int, Field(ge=60)] = 12_000
+    size: Annotated[int, Field(ge=32)] = 64
+    """Side of the simulated images and of the nets' input, pixels."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    prevalence_scale: float = 3.0
+    """Findings are this much commoner than in ChestX-ray14: a set this small would else hold too few to learn or to test."""
+    label_noise: float = 0.5
+    """Strength of the label noise in training and validation; tests are on the clean truth."""
+    labelled_fraction: float = 0.25
+    """Share of the training patients whose labels anybody sees; the others' images teach only through the teacher."""
+    teacher_steps: Annotated[int, Field(ge=2)] = 600
+    student_steps: Annotated[int, Field(ge=2)] = 700
+    """Of the student alone and of the distilled one: the same budget."""
+    num_resamples: Annotated[int, Field(ge=1)] = 2000
+    """Of the bootstrap."""
+    gallery: Annotated[int, Field(ge=1)] = 12
+    """Overlays shown in the report."""
+
+
+SHORT = QuickstartConfig(num_images=900, teacher_steps=40, student_steps=40, num_resamples=200, gallery=6)
+"""The same path in about a minute: for trying that all of it works, not for figures."""
+
+
+def phantom_config(config: QuickstartConfig) -> PhantomConfig:
+    """What to simulate."""
+    return PhantomConfig(
+        images=config.num_images,
+        size=config.size,
+        seed=config.seed,
+        prevalence_scale=config.prevalence_scale,
+        label_noise=LabelNoise(strength=config.label_noise),
+    )
+
+
+def teacher_config(config: QuickstartConfig, manifest: Path) -> RunConfig:
+    """The teacher: EfficientNet-Lite0 from its ImageNet weights, on the labelled patients."""
+    return RunConfig(
+        manifest=manifest,
+        net=NetConfig(name="tf_efficientnet_lite0", weights="imagenet"),
+        preprocess=PreprocessSpec(size=config.size),
+        cohort=_cohort(config),
+        augment=AugmentConfig(),
+        objective=LABELS_ONLY,
+        optim=_optim(config.teacher_steps, 1e-3),
+        seed=config.seed,
+    )
+
+
+def alone_config(config: QuickstartConfig, manifest: Path) -> RunConfig:
+    """The student alone, on the labelled patients."""
+    return RunConfig(
+        manifest=manifest,
+        net=NetConfig(name="eeea-net-c2-map", output_stride=16),
+        preprocess=PreprocessSpec(size=config.size),
+        cohort=_cohort(config),
+        augment=AugmentConfig(),
+        objective=LABELS_ONLY,
+        optim=_optim(config.student_steps, 2e-3),
+        seed=config.seed,
+    )
+
+
+def distilled_config(config: QuickstartConfig, manifest: Path, teacher: Path) -> RunConfig:
+    """The same student with the same budget and seed, taught by the teacher on all training patients."""
+    return alone_config(config, manifest).model_copy(
+        update={"augment": AUGMENT, "objective": DISTILLED, "teacher": TeacherConfig(run=teacher)}
+    )
+
+
+def _cohort(config: QuickstartConfig) -> CohortConfig:
+    return CohortConfig(labelled_fraction=config.labelled_fraction, labelled_seed=config.seed)
+
+
+def _optim(steps: int, learning_rate: float) -> OptimConfig:
+    return OptimConfig(
+        steps=steps,
+        learning_rate=learning_rate,
+        warmup_steps=min(50, steps // 4),
+        weight_decay=0.02,
+        ema_decay=0.99,
+        evaluate_every=max(1, steps // 4),
+        checkpoint_every=max(1, steps // 8),
+        patience=None,
+    )

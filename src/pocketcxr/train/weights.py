@@ -1,0 +1,67 @@
+"""best.safetensors: the learnt weights and all that is needed to use them again."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import BaseModel
+from torch import Tensor
+
+from pocketcxr._version import __version__
+from pocketcxr.imaging.preprocess import PreprocessSpec
+from pocketcxr.models.config import NetConfig
+from pocketcxr.train.tensors import read_header, read_tensors, write_tensors
+
+
+class TrainingSummary(BaseModel, frozen=True, extra="forbid"):
+    """What a net was trained on and how: goes into its card."""
+
+    source: str
+    """The manifest's source."""
+    is_simulated: bool
+    num_images: int
+    num_labelled: int
+    """Images with at least one known label; the others only a teacher spoke of."""
+    num_patients: int
+    objective: tuple[str, ...]
+    """Kinds of the objective's terms."""
+    teacher: str | None
+    """Name of the teacher's net."""
+    seed: int
+    steps: int
+    """Steps of one batch the schedule was made for."""
+    batch_size: int
+
+
+class ModelHeader(BaseModel, frozen=True, extra="forbid"):
+    """What the weights are of."""
+
+    version: int = 1
+    pocketcxr_version: str = __version__
+    net: NetConfig
+    findings: tuple[str, ...]
+    """What the outputs mean, in order."""
+    unlearnt: tuple[str, ...] = ()
+    """Findings nobody taught: without labels of both classes or a teacher who knew them. Their scores mean nothing."""
+    preprocess: PreprocessSpec
+    training: TrainingSummary
+    step: int = 0
+    """Steps done when these weights were kept."""
+    validation_auroc: float | None = None
+    """Mean over the findings that have one."""
+    is_averaged: bool = False
+    """Whether the weights are a moving average."""
+
+
+def write_weights(path: Path, tensors: Mapping[str, Tensor], header: ModelHeader) -> None:
+    """Replace the weights at `path`. Raises CheckpointError when the disk refuses; then the old ones survive."""
+    write_tensors(path, tensors, header)
+
+
+def read_weights(path: Path) -> tuple[ModelHeader, dict[str, Tensor]]:
+    """Header and state of the net by name, on the CPU. Raises CheckpointError for missing, damaged or foreign files."""
+    return read_tensors(path, ModelHeader)
+
+
+def read_weights_header(path: Path) -> ModelHeader:
+    """The header alone. Raises CheckpointError when the file is missing, damaged or foreign."""
+    return read_header(path, ModelHeader)
