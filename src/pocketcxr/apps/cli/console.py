@@ -42,7 +42,7 @@ def progress_bars() -> Iterator[listening.Progress]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[figures]}", style="dim"),
     )
-    with Progress(*columns, console=stderr) as bars:
+    with Progress(*columns, console=stderr, redirect_stdout=False) as bars:
         tasks: dict[str, TaskID] = {}
 
         def listen(

@@ -1,0 +1,123 @@
+"""A bundle: a folder or one zip with preprocess.onnx, model.onnx, card.json and golden vectors, verified when opened.
+
+The card holds the SHA-256 of every other file and card.sha256 that of the card: a changed, missing or additional file
+is refused. This finds damage and mix-ups; it is no signature: who changes a file on purpose can change the hashes too.
+"""
+
+import hashlib
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from pocketcxr.domain.errors import BundleError
+from pocketcxr.runtime.card import CARD, SEAL, Card, read_card
+
+MAX_BYTES = 1 << 30
+"""Everything is read into memory; the largest net offered here has under 200 MB."""
+MAX_FILES = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A verified bundle in memory."""
+
+    path: str
+    card: Card
+    files: Mapping[str, bytes]
+    """Every file by its path inside the bundle."""
+    digest: str
+    """SHA-256 of the card, which identifies the bundle."""
+
+
+def open_bundle(path: Path) -> Bundle:
+    """The bundle at `path`, a folder or a zip. Raises BundleError when any byte of its files is not as packed."""
+    if not path.exists():
+        raise BundleError(f"{path} does not exist; make a bundle with: pocketcxr export RUN --out {path}")
+    try:
+        files = _read_folder(path) if path.is_dir() else _read_zip(path)
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read ({error.strerror or error}); check its permissions") from error
+    for name in (CARD, SEAL):
+        if name not in files:
+            raise BundleError(
+                f"{path} is not a bundle: it has no {name}; make one with: pocketcxr export RUN --out BUNDLE"
+            )
+    digest = sha256(files[CARD])
+    if files[SEAL] != seal_bytes(digest):
+        raise BundleError(
+            f"{path}: {CARD} is not the one that was packed (it does not match {SEAL}); copy the bundle again"
+        )
+    card = read_card(files[CARD], str(path))
+    _verify(path, card, files)
+    return Bundle(str(path), card, files, digest)
+
+
+def sha256(data: bytes) -> str:
+    """The SHA-256 of `data` in hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def seal_bytes(digest: str) -> bytes:
+    """What card.sha256 holds for a card with this digest."""
+    return f"{digest}  {CARD}\n".encode()
+
+
+def _verify(path: Path, card: Card, files: Mapping[str, bytes]) -> None:
+    found = set(files) - {CARD, SEAL}
+    for name in sorted(set(card.sha256) - found):
+        raise BundleError(f"{path} lacks {name}, which its card lists; copy the whole bundle again")
+    for name in sorted(found - set(card.sha256)):
+        raise BundleError(f"{path} holds {name}, which its card does not list; remove that file")
+    for name, expected in card.sha256.items():
+        actual = sha256(files[name])
+        if actual != expected:
+            raise BundleError(
+                f"{path}: {name} was changed or damaged (SHA-256 {actual[:12]}..., its card says {expected[:12]}...); "
+                "copy the bundle again"
+            )
+
+
+def _read_folder(path: Path) -> dict[str, bytes]:
+    if not (path / CARD).is_file():
+        return {}
+    names = []
+    for entry in sorted(path.rglob("*")):
+        if entry.is_symlink():
+            raise BundleError(f"{path}: {entry.relative_to(path)} is a link; a bundle holds plain files only")
+        if not entry.is_dir():
+            names.append(entry.relative_to(path).as_posix())
+    _check_amount(path, [(path / name).stat().st_size for name in names])
+    return {name: (path / name).read_bytes() for name in names}
+
+
+def _read_zip(path: Path) -> dict[str, bytes]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [member for member in archive.infolist() if not member.is_dir()]
+            _check_amount(path, [member.file_size for member in members])
+            for member in members:
+                _check_name(path, member.filename)
+            if len({member.filename for member in members}) != len(members):
+                raise BundleError(f"{path} holds two files of the same name; pack it again with pocketcxr export")
+            return {member.filename: archive.read(member) for member in members}
+    # What zipfile raises on damaged headers: its own error, unknown method, encryption flag, impossible offset.
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        raise BundleError(
+            f"{path} is not a bundle: neither a folder nor an intact zip ({error}); copy it again"
+        ) from error
+
+
+def _check_name(path: Path, name: str) -> None:
+    parts = PurePosixPath(name).parts
+    if name.startswith("/") or "\\" in name or ":" in name or ".." in parts:
+        raise BundleError(f"{path} holds a file named {name!r}, which points outside the bundle; do not use it")
+
+
+def _check_amount(path: Path, sizes: list[int]) -> None:
+    if len(sizes) > MAX_FILES or sum(sizes) > MAX_BYTES:
+        raise BundleError(
+            f"{path} holds {len(sizes)} files of {sum(sizes):,} bytes; "
+            f"a bundle has at most {MAX_FILES} and {MAX_BYTES:,}"
+        )

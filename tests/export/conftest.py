@@ -1,0 +1,28 @@
+"""One tiny net and its graphs, built once."""
+
+import pytest
+import torch
+
+from pocketcxr.export.build import BuiltFiles, NetToExport, build_files
+from pocketcxr.imaging.preprocess import PreprocessSpec
+from pocketcxr.models.build import build
+from pocketcxr.models.config import NetConfig
+from pocketcxr.models.timm_net import TimmNet
+
+FINDINGS = ("Effusion", "Nodule", "Mass")
+
+
+@pytest.fixture(scope="session")
+def source() -> NetToExport:
+    """A net of 0.1 M parameters with random weights, strong enough for its logits to be of size 1."""
+    net = build(NetConfig(name="test_efficientnet"), num_findings=len(FINDINGS))
+    assert isinstance(net, TimmNet)
+    with torch.no_grad():
+        net.head.maps.weight.mul_(100)
+    return NetToExport("test_efficientnet", net, PreprocessSpec(size=64, mean=0.4, std=0.2), FINDINGS)
+
+
+@pytest.fixture(scope="session")
+def built(source: NetToExport) -> BuiltFiles:
+    """The net's bundle files."""
+    return build_files(source)
