@@ -1,11 +1,12 @@
 """How long work tells of itself without knowing who listens: rooms call, apps draw."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 NO_FIGURES: Mapping[str, float] = {}
 
 
+@runtime_checkable
 class Progress(Protocol):
     """Called as work goes on: `stage` is what a person reads, `figures` are numbers worth showing beside the bar."""
 

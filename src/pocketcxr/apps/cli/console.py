@@ -11,9 +11,9 @@ from rich.progress import (
     Progress,
     TaskID,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 
 from pocketcxr.domain import progress as listening
 
@@ -34,20 +34,18 @@ def say(message: str) -> None:
 @contextmanager
 def progress_bars() -> Iterator[listening.Progress]:
     """A listener that draws one bar a stage with count, time left and the stage's figures."""
+    # A narrow terminal cuts the figures, never the count or the time left.
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[figures]}", style="dim"),
+        TextColumn("{task.description}", table_column=Column(no_wrap=True, min_width=28)),
+        BarColumn(bar_width=10),
+        MofNCompleteColumn(table_column=Column(no_wrap=True, min_width=11)),
+        TimeRemainingColumn(compact=True, elapsed_when_finished=True, table_column=Column(no_wrap=True, min_width=5)),
+        TextColumn("{task.fields[figures]}", style="dim", table_column=Column(no_wrap=True, overflow="ellipsis")),
     )
     with Progress(*columns, console=stderr, redirect_stdout=False) as bars:
         tasks: dict[str, TaskID] = {}
 
-        def listen(
-            stage: str, done: int, total: int, figures: Mapping[str, float] = listening.NO_FIGURES
-        ) -> None:
+        def listen(stage: str, done: int, total: int, figures: Mapping[str, float] = listening.NO_FIGURES) -> None:
             if stage not in tasks:
                 tasks[stage] = bars.add_task(stage, total=total, figures="")
             text = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())

@@ -31,23 +31,24 @@ def models(is_json: Annotated[bool, typer.Option("--json", help="Print the list 
 
 
 def _table(entries: Sequence["NetEntry"]) -> "Table":
+    from rich import box
     from rich.table import Table
 
-    caption = "14 findings, 224 x 224 pixels; heatmaps: on top of the logits. RGB: as published, three input channels."
-    table = Table(caption=caption)
-    for name in ("net", "role", "head"):
-        table.add_column(name)
-    for name in ("parameters", "MACs (M)", "heatmaps (M)", "RGB parameters", "RGB MACs (M)"):
-        table.add_column(name, justify="right")
+    caption = (
+        "14 findings, one input channel, 224 x 224 pixels. Heatmaps: MACs on top of the logits. "
+        "--json also gives the counts with three channels, as published."
+    )
+    table = Table(caption=caption, box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("net", no_wrap=True)
+    table.add_column("role", no_wrap=True)
+    for name in ("parameters", "MACs (M)", "heatmaps (M)"):
+        table.add_column(name, justify="right", no_wrap=True)
     for entry in entries:
         table.add_row(
             entry.name,
-            entry.role,
-            entry.head,
+            "either" if entry.role == "student or teacher" else entry.role,
             f"{entry.parameters:,}",
             f"{entry.macs / 1e6:,.1f}",
             f"{entry.heatmap_macs / 1e6:.1f}",
-            f"{entry.parameters_rgb:,}",
-            f"{entry.macs_rgb / 1e6:,.1f}",
         )
     return table

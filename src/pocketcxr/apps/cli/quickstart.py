@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich import box
 from rich.table import Table
 
 from pocketcxr.apps.cli import console
@@ -46,11 +47,12 @@ def _table(result: "QuickstartResult") -> Table:
     test = result.summary.distilled_minus_alone
     table = Table(
         title=f"Mean AUROC on {test.num_images:,} simulated test images of {test.num_patients:,} patients",
-        caption=wording.RESEARCH_ONLY,
+        caption=f"Simulated radiographs. {wording.RESEARCH_ONLY}",
+        box=box.SIMPLE_HEAD,
     )
-    table.add_column("model")
-    for column in ("AUROC", "95 % CI", "parameters", "MACs", "ms an image"):
-        table.add_column(column, justify="right")
+    table.add_column("model", no_wrap=True)
+    for column in ("AUROC", "95 % CI", "M params", "M MACs", "ms/image"):
+        table.add_column(column, justify="right", no_wrap=True)
     for name, evaluation in result.evaluations.items():
         report = evaluation.report
         auroc = report.ranking.mean_auroc
@@ -58,8 +60,8 @@ def _table(result: "QuickstartResult") -> Table:
             NAMES[name],
             wording.figure(auroc),
             wording.interval(auroc),
-            wording.count(report.parameters),
-            wording.count(report.macs),
+            f"{report.parameters / 1e6:.2f}",
+            wording.UNKNOWN if report.macs is None else f"{report.macs / 1e6:.1f}",
             wording.milliseconds(report.milliseconds),
         )
     return table
