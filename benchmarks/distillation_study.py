@@ -77,11 +77,13 @@ ARMS: dict[str, Make] = {
 }
 
 
-def run_seed(root: Path, config: QuickstartConfig, arms: list[str]) -> dict[str, ScoreTable]:
+def run_seed(
+    root: Path, config: QuickstartConfig, arms: list[str], workers: int = os.cpu_count() or 1
+) -> dict[str, ScoreTable]:
     """The test scores of the teacher and of every arm for one seed; what is already there is kept."""
     places = Places(root / f"seed-{config.seed}")
     with progress_bars() as progress:
-        simulate(phantom_config(config), places.data, os.cpu_count() or 1, progress)
+        simulate(phantom_config(config), places.data, workers, progress)
         source = PrepareConfig("chestxray14", places.data, seed=config.seed)
         prepare(source, places.manifest)
         prepare(PrepareConfig("chestxray14", places.data, seed=config.seed, label_table=CLEAN_TABLE), places.truth)

@@ -1,4 +1,4 @@
-"""The main job, whole: simulate, prepare, teacher, student alone and distilled, evaluate, explain, export, predict, report."""
+"""The main job, whole: simulate, prepare, train a teacher, distil, evaluate, explain, export, predict, report."""
 
 import os
 import time

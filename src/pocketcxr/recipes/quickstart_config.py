@@ -22,7 +22,7 @@ AUGMENT = AugmentConfig(num_views=1)
 LABELS_ONLY = ObjectiveConfig(terms=(BceTerm(),))
 
 DISTILLED = ObjectiveConfig(
-    terms=(SoftBceTerm(), HintTerm(weight=0.1), ClassMapTerm(weight=0.2, form="cosine", is_centred=True))
+    terms=(SoftBceTerm(), HintTerm(weight=1.0), ClassMapTerm(weight=0.5, form="cosine")),
 )
 """The teacher's answer on every image, labelled or not; its features; and where it sees each finding."""
 
@@ -35,13 +35,13 @@ class QuickstartConfig(BaseModel, frozen=True, extra="forbid"):
     """Side of the simulated images and of the nets' input, pixels."""
     seed: Annotated[int, Field(ge=0)] = 0
     prevalence_scale: float = 3.0
-    """Findings are this much commoner than in ChestX-ray14: a set this small would else hold too few to learn or to test."""
+    """How much commoner findings are than in ChestX-ray14: a set this small would else hold too few to learn or test."""
     label_noise: float = 0.5
     """Strength of the label noise in training and validation; tests are on the clean truth."""
     labelled_fraction: float = 0.25
     """Share of the training patients whose labels anybody sees; the others' images teach only through the teacher."""
     teacher_steps: Annotated[int, Field(ge=2)] = 600
-    student_steps: Annotated[int, Field(ge=2)] = 700
+    student_steps: Annotated[int, Field(ge=2)] = 600
     """Of the student alone and of the distilled one: the same budget."""
     num_resamples: Annotated[int, Field(ge=1)] = 2000
     """Of the bootstrap."""
@@ -69,7 +69,8 @@ def teacher_config(config: QuickstartConfig, manifest: Path) -> RunConfig:
     return RunConfig(
         manifest=manifest,
         net=NetConfig(name="tf_efficientnet_lite0", weights="imagenet"),
-        preprocess=PreprocessSpec(size=config.size),
+        # Its ImageNet weights expect pixels in -1..1.
+        preprocess=PreprocessSpec(size=config.size, mean=0.5, std=0.5),
         cohort=_cohort(config),
         augment=AugmentConfig(),
         objective=LABELS_ONLY,
@@ -87,7 +88,7 @@ def alone_config(config: QuickstartConfig, manifest: Path) -> RunConfig:
         cohort=_cohort(config),
         augment=AugmentConfig(),
         objective=LABELS_ONLY,
-        optim=_optim(config.student_steps, 2e-3),
+        optim=_optim(config.student_steps, 5e-3),
         seed=config.seed,
     )
 

@@ -17,7 +17,7 @@ NAMES = {"teacher": "Teacher", "alone": "Student alone", "distilled": "Distilled
 
 @dataclass(frozen=True, eq=False)
 class QuickstartFacts:
-    """All that the page is made of; `evaluations` and `explained` by model, `differences` distilled minus that model."""
+    """What the page is made of; `evaluations` and `explained` by model, `differences` distilled minus that model."""
 
     config: QuickstartConfig
     version: str

@@ -52,28 +52,37 @@ def explain(
 
 
 def _table(report: "ExplanationReport") -> "Table":
+    from rich import box
     from rich.table import Table
 
     from pocketcxr.evaluate.wording import RESEARCH_ONLY, figure, interval, number, spoken
 
     title = "SIMULATED, no patients" if report.is_simulated else None
     caption = (
-        "Hit rate: the hottest point lies in the box. Centre and best fixed point never look at the image. "
+        "Hit rate: the hottest point lies in a true box. Energy: share of the positive heatmap in them. "
+        "Centre and fixed: hit rates of the image's centre and of the best fixed point, which never look. "
         f"{RESEARCH_ONLY}"
     )
-    table = Table(title=title, title_style="bold yellow", caption=caption)
-    table.add_column("finding")
-    for name in ("images", "hit rate", "95 % CI", "centre", "best fixed point", "energy in box"):
-        table.add_column(name, justify="right")
+    table = Table(
+        title=title,
+        title_style="bold yellow",
+        caption=caption,
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
+    table.add_column("finding", no_wrap=True)
+    for name in ("images", "hit rate", "95 % CI", "energy", "centre", "fixed"):
+        table.add_column(name, justify="right", no_wrap=True)
     for row in report.localisation.findings:
         table.add_row(
             spoken(row.finding),
             f"{row.num_images:,}",
             figure(row.pointing),
             interval(row.pointing),
+            figure(row.energy),
             number(row.baselines.centre),
             number(row.baselines.best_fixed_point),
-            figure(row.energy),
         )
     table.add_section()
     mean = report.localisation.mean
@@ -82,9 +91,9 @@ def _table(report: "ExplanationReport") -> "Table":
         f"{mean.num_images:,}",
         figure(mean.pointing),
         interval(mean.pointing),
+        figure(mean.energy),
         number(mean.centre),
         number(mean.best_fixed_point),
-        figure(mean.energy),
         style="bold",
     )
     return table

@@ -1,0 +1,111 @@
+"""Any timm CNN or transformer as a Net: its features, a class-map head, one input channel where asked."""
+
+from math import ceil
+from typing import Any
+
+import timm
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from pocketcxr.domain.errors import ConfigError
+from pocketcxr.models.config import NetConfig
+from pocketcxr.models.heads import ClassMapHead
+from pocketcxr.models.outputs import ModelOutput, Net
+from pocketcxr.models.timm_facts import TimmFacts, timm_facts
+from pocketcxr.models.weights import is_own_file, start_from, timm_source
+
+
+class ToGrid(nn.Module):
+    """Features in whatever layout timm gives them -> [b, channel, h, w]."""
+
+    def __init__(self, facts: TimmFacts) -> None:
+        super().__init__()
+        self.facts = facts
+
+    def forward(self, features: Tensor, size: tuple[int, int]) -> Float[Tensor, "b channel h w"]:
+        """The features as a grid over an image of `size` (height, width) pixels."""
+        match self.facts.layout:
+            case "nchw":
+                return features
+            case "nhwc":
+                return features.permute(0, 3, 1, 2)
+            case "tokens":
+                height, width = (ceil(side / self.facts.stride) for side in size)
+                patches = features[:, self.facts.prefix_tokens :].transpose(1, 2)
+                return patches.reshape(features.shape[0], self.facts.channels, height, width)
+
+
+class TimmNet(Net):
+    """A timm model under a class-map head."""
+
+    def __init__(self, name: str, trunk: Any, facts: TimmFacts, head: ClassMapHead) -> None:
+        super().__init__()
+        self.name, self.facts = name, facts
+        self.trunk, self.grid, self.head = trunk, ToGrid(facts), head
+
+    def forward(self, images: Float[Tensor, "b c s s"]) -> ModelOutput:
+        """Logits, class maps and timm's last features. Raises ConfigError for an image size the model cannot take."""
+        height, width = images.shape[2:]
+        fixed, multiple = self.facts.fixed_size, self.facts.stride
+        if fixed is not None and (height, width) != (fixed, fixed):
+            raise ConfigError(f"preprocess.size: {self.name} takes {fixed} pixels only, got {height}; set {fixed}")
+        if self.facts.layout == "tokens" and (height % multiple or width % multiple):
+            raise ConfigError(f"preprocess.size: {self.name} takes multiples of {multiple} pixels, got {height}")
+        features: Tensor = self.grid(self.trunk.forward_features(images), (height, width))
+        output: ModelOutput = self.head(features)
+        return output
+
+    def tap(self, stride: int) -> nn.Module:
+        """The module timm's feature_info names for that stride, or the grid. Raises ConfigError otherwise."""
+        if stride == self.facts.stride:
+            return self.grid
+        modules = dict(self.facts.taps)
+        if stride not in modules:
+            known = sorted({*modules, self.facts.stride})
+            available = ", ".join(str(one) for one in known)
+            raise ConfigError(f"{self.name} has no feature map of stride {stride}; choose one of {available}")
+        inner: nn.Module = self.trunk.get_submodule(modules[stride])
+        return inner
+
+
+def build_timm(config: NetConfig, num_findings: int, in_channels: int) -> TimmNet:
+    """timm's model `config.name`, which must exist. ImageNet stems are summed over their colours for one channel.
+
+    Raises ConfigError when weights cannot be had, when the stride cannot, or when the model has no feature map.
+    """
+    facts = timm_facts(config.name, config.output_stride)
+    own_file = config.weights if not isinstance(config.weights, str) and is_own_file(config.weights) else None
+    source = None if config.weights == "none" or own_file else timm_source(config.name, config.weights)
+    trunk = _create(config, in_channels, facts, source)
+    for name in facts.idle:
+        trunk.register_module(name, nn.Identity())
+    net = TimmNet(config.name, trunk, facts, ClassMapHead(facts.channels, num_findings, config.drop_rate))
+    if own_file:
+        start_from(net, own_file)
+    return net
+
+
+def _create(config: NetConfig, in_channels: int, facts: TimmFacts, source: dict[str, Any] | None) -> nn.Module:
+    """timm's model, from `source` (an overlay of timm's own pretrained_cfg) unless that is None."""
+    try:
+        trunk: nn.Module = timm.create_model(
+            config.name,
+            pretrained=source is not None,
+            pretrained_cfg_overlay=source,
+            in_chans=in_channels,
+            num_classes=0,
+            **dict(facts.options),
+        )
+    except (OSError, RuntimeError, ValueError) as error:
+        if source is None:
+            raise
+        raise ConfigError(
+            f"net.weights: the weights {config.weights!s} of {config.name} could not be loaded ({_first_line(error)}); "
+            "set weights=none, or give the path of a .safetensors file"
+        ) from error
+    return trunk
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).splitlines()
+    return lines[0] if lines else type(error).__name__
