@@ -51,6 +51,8 @@ $(VENV)/.train: $(VENV)/.venv pyproject.toml
 $(VENV)/.dev: $(VENV)/.venv pyproject.toml
 	@echo "Installing pocketcxr with PyTorch and the development tools (about 5.5 GB, a few minutes) ..."
 	$(BIN)/python -m pip install --quiet --editable '.[train,lite0,explain,dev]'
+	@# Only for the official label tables inside it, which the readers are tested on.
+	$(BIN)/python -m pip install --quiet --no-deps 'torchxrayvision==1.5.7'
 	@touch $@ $(VENV)/.train
 
 clean: ## Remove what the tools leave behind; .venv and quickstart/ stay

@@ -13,5 +13,5 @@ def shared_data() -> Path:
     """Folder of real chest X-rays kept outside the repository; skips where it is absent."""
     folder = Path(os.environ.get("POCKETCXR_SHARED_DATA", _REPOSITORY.parent / "shared" / "data"))
     if not folder.is_dir():
-        pytest.skip("no real X-rays here: set POCKETCXR_SHARED_DATA to a folder laid out as docs/how-to/real-data.md says")
+        pytest.skip("no real X-rays here: docs/how-to/real-data.md says where they belong (POCKETCXR_SHARED_DATA)")
     return folder

@@ -15,7 +15,10 @@ SOURCE = Path(inspect.getfile(pocketcxr)).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 
 
-@pytest.mark.parametrize("path", [p for p in FILES if p.name == "__init__.py"], ids=lambda p: str(p.relative_to(SOURCE)))
+PACKAGE_FILES = [path for path in FILES if path.name == "__init__.py"]
+
+
+@pytest.mark.parametrize("path", PACKAGE_FILES, ids=lambda p: str(p.relative_to(SOURCE)))
 def test_package_files_hold_a_docstring_and_nothing_else(path: Path) -> None:
     body = ast.parse(path.read_text()).body
     assert len(body) == 1
@@ -32,8 +35,7 @@ def test_files_stay_small_and_say_what_they_are(path: Path) -> None:
 def test_scoring_never_loads_the_training_stack() -> None:
     heavy = {"torch", "pandas", "sklearn", "scipy", "matplotlib", "timm", "lightning"}
     script = (
-        "import sys, pocketcxr.runtime.predict, pocketcxr.apps.cli.main\n"
-        f"print(sorted({heavy!r} & set(sys.modules)))"
+        f"import sys, pocketcxr.runtime.predict, pocketcxr.apps.cli.main\nprint(sorted({heavy!r} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -35,7 +35,7 @@ class QuickstartConfig(BaseModel, frozen=True, extra="forbid"):
     """Side of the simulated images and of the nets' input, pixels."""
     seed: Annotated[int, Field(ge=0)] = 0
     prevalence_scale: float = 3.0
-    """How much commoner findings are than in ChestX-ray14: a set this small would else hold too few to learn or test."""
+    """How much commoner findings are than in ChestX-ray14: a set this small would else hold too few to learn."""
     label_noise: float = 0.5
     """Strength of the label noise in training and validation; tests are on the clean truth."""
     labelled_fraction: float = 0.25

@@ -12,9 +12,11 @@ from pocketcxr.distill.objectives import hint_stride, teacher_parts
 from pocketcxr.distill.taps import num_channels
 from pocketcxr.distill.teacher import Teacher, TeacherSource, live, weights_hash
 from pocketcxr.distill.teacher_cache import TeacherCacheKey, build_teacher_cache, cached, hash_images
+from pocketcxr.domain.errors import ConfigError
 from pocketcxr.domain.progress import Progress
 from pocketcxr.models.build import build
 from pocketcxr.models.outputs import ModelOutput
+from pocketcxr.models.xrv import XrvNet
 from pocketcxr.recipes.run_config import RunConfig, TeacherConfig
 from pocketcxr.recipes.runs import load_run
 
@@ -33,7 +35,7 @@ class Lessons:
 
 
 def open_teacher(config: TeacherConfig, stride: int | None) -> tuple[Teacher, str]:
-    """The teacher and its net's name. Raises UsageError or CheckpointError where the run cannot be used."""
+    """The teacher and its net's name. Raises UsageError, ConfigError or CheckpointError where it cannot be used."""
     if config.run is not None:
         loaded = load_run(config.run)
         # What the teacher never learnt gets a name that no student asks for, so that its answer is NaN, not noise.
@@ -41,6 +43,10 @@ def open_teacher(config: TeacherConfig, stride: int | None) -> tuple[Teacher, st
         return Teacher(loaded.net, loaded.spec, tuple(known), stride), loaded.header.net.name
     assert config.net is not None, "TeacherConfig holds a run or a net"
     net = build(config.net, num_findings=len(config.findings), kind="teacher")
+    if isinstance(net, XrvNet) and net.findings != config.findings:
+        raise ConfigError(
+            f"teacher.findings: {config.net.name} answers in the order {', '.join(net.findings)}; give that"
+        )
     return Teacher(net, config.preprocess, config.findings, stride), config.net.name
 
 
