@@ -8,7 +8,6 @@ import numpy as np
 from pydantic import BaseModel
 
 from pocketcxr._version import __version__
-from pocketcxr.domain.errors import UsageError
 from pocketcxr.domain.progress import Progress, silent
 from pocketcxr.domain.study import Split
 from pocketcxr.evaluate import wording
@@ -18,7 +17,7 @@ from pocketcxr.evaluate.report import write_report
 from pocketcxr.evaluate.report_content import ModelRow, ReportContent, Role
 from pocketcxr.evaluate.scores import ScoreTable, write_scores
 from pocketcxr.manifest.schema import read_manifest, select
-from pocketcxr.recipes.scoring import ScoredCohort, is_run, score_bundle, score_run
+from pocketcxr.recipes.scoring import ScoredCohort, is_run, result_folder, score_bundle, score_run
 from pocketcxr.train.atomic import write_atomically
 from pocketcxr.train.run_dir import RunDir
 
@@ -98,7 +97,7 @@ def evaluate(
     `out` None writes into the run, or beside a bundle into NAME.evaluation. Raises UsageError where `source` is neither
     or `out` is no folder, EmptyCohortError where no image is left, and what reading run, bundle and manifest raise.
     """
-    folder = _folder(source, out)
+    folder = result_folder(source, out, inside="", beside="evaluation")
     manifest = read_manifest(options.manifest)
     selected = select(manifest, options.split)
     if is_run(source):
@@ -128,17 +127,6 @@ def model_row(result: EvaluationResult, name: str, role: Role = "model") -> Mode
         scores=result.scores,
         detail=report.model,
     )
-
-
-def _folder(source: Path, out: Path | None) -> Path:
-    """Where the results go. Raises UsageError where that cannot be a folder."""
-    if out is None:
-        out = source if is_run(source) else source.with_name(f"{source.stem}.evaluation")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"--out {out} cannot be made ({error.strerror or error}); choose another folder") from error
-    return out
 
 
 def _report(

@@ -26,7 +26,8 @@ from pocketcxr.imaging.load import load
 from pocketcxr.imaging.overlay import overlay
 from pocketcxr.imaging.radiograph import Radiograph
 from pocketcxr.manifest.schema import Manifest, read_manifest, select
-from pocketcxr.recipes.explaining import Explained, Explainer, default_folder, explain_one, make_folder, open_explainer
+from pocketcxr.recipes.explaining import Explained, Explainer, explain_one, open_explainer
+from pocketcxr.recipes.scoring import result_folder
 from pocketcxr.runtime.predict import sigmoid
 from pocketcxr.train.atomic import write_atomically
 
@@ -122,8 +123,8 @@ def explain(source: Path, options: ExplainOptions, out: Path | None = None, prog
             f"no image of {options.manifest} (split {options.split or 'any'}) has a box of a finding the model learnt; "
             "choose another split or a data set with regions"
         )
-    folder = make_folder(default_folder(source) if out is None else out)
-    make_folder(folder / "overlays")
+    folder = result_folder(source, out, inside="explanation", beside="explanation")
+    (folder / "overlays").mkdir(exist_ok=True)
     walk = _Pass(explainer, manifest, _spread(regions, options.num_overlays), folder)
     rng = np.random.default_rng(options.seed)
     localisation = localise(_samples(walk, regions, progress), rng, options.num_resamples)

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pocketcxr.domain.errors import UsageError
 from pocketcxr.explain.one_pass import one_pass
 from pocketcxr.imaging.preprocess import prepare
 from pocketcxr.imaging.radiograph import Radiograph
@@ -59,20 +58,6 @@ def explain_one(explainer: Explainer, radiograph: Radiograph) -> Explained:
         {finding: float(answers.logits[0, row]) for row, finding in rows},
         {finding: answers.class_maps[0, row] for row, finding in rows},
     )
-
-
-def default_folder(source: Path) -> Path:
-    """Where explanations go unless told: into the run, or beside the bundle as NAME.explanation."""
-    return source / "explanation" if is_run(source) else source.with_name(f"{source.stem}.explanation")
-
-
-def make_folder(folder: Path) -> Path:
-    """The folder, made. Raises UsageError where that is impossible."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"--out {folder} cannot be made ({error.strerror or error}); choose another folder") from error
-    return folder
 
 
 def _of_run(source: Path) -> Explainer:

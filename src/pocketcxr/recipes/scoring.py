@@ -69,6 +69,20 @@ def is_run(source: Path) -> bool:
     )
 
 
+def result_folder(source: Path, out: Path | None, inside: str, beside: str) -> Path:
+    """Where results of the run or bundle at `source` go, made: `out`, else `inside` the run, else NAME.`beside`.
+
+    Raises UsageError where `source` is neither or the folder cannot be made.
+    """
+    if out is None:
+        out = source / inside if is_run(source) else source.with_name(f"{source.stem}.{beside}")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--out {out} cannot be made ({error.strerror or error}); choose another folder") from error
+    return out
+
+
 def score_run(root: Path, manifest: Manifest, batch_size: int = 64, progress: Progress = silent) -> ScoredCohort:
     """The scores of the run's best weights, with the run's own preprocessing, label policy and image cache."""
     loaded = load_run(root)
