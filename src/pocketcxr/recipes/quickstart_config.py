@@ -1,6 +1,6 @@
 """The quickstart's recipe: what is simulated, and how teacher, student alone and distilled student are trained on it.
 
-docs/results/distillation.md has the study that chose these settings on validation patients and judged them on others.
+docs/results/README.md has the study: these settings were chosen on some simulated patients and judged on others.
 """
 
 from pathlib import Path
