@@ -53,7 +53,7 @@ def report_content(facts: QuickstartFacts) -> ReportContent:
         notes=(
             "Training and validation labels carry simulated label noise; the test is on the clean truth.",
             "The student alone saw the labelled patients only; the distilled student also saw the others' images, "
-            "through the teacher's answers. docs/results/README.md has more seeds, and a student alone with all labels.",
+            "through the teacher's answers. docs/results/README.md has more seeds, and one alone with all labels.",
         ),
         predict_command=f"pocketcxr predict {facts.bundle} {facts.sample} --heatmaps heatmaps/",
     )
