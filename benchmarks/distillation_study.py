@@ -7,6 +7,7 @@ Arms, all on the same student with the same number of steps of the same size:
   alone-all   noisy labels of ALL training patients: what the extra images bring when somebody labels them
   distilled   the quickstart's objective: the teacher's answers on all training images, no labels
   soft        the teacher's probabilities alone, without hint and class maps
+  soft-hint   probabilities and hint, without class maps
   paper       the paper's objective (focal BCE + T^2 MSE on softened softmax) on the labelled patients, as in the paper
   paper-mixed the same with the unlabelled images mixed in
 
@@ -25,7 +26,7 @@ import numpy as np
 from rich.console import Console
 
 from pocketcxr.apps.cli.console import progress_bars
-from pocketcxr.distill.config import OBJECTIVES, ObjectiveConfig, SoftBceTerm
+from pocketcxr.distill.config import OBJECTIVES, HintTerm, ObjectiveConfig, SoftBceTerm
 from pocketcxr.evaluate.differences import compare
 from pocketcxr.evaluate.ranking import mean_auroc
 from pocketcxr.evaluate.scores import ScoreTable
@@ -64,6 +65,12 @@ def soft(config: QuickstartConfig, manifest: Path, teacher: Path) -> RunConfig:
     return distilled_config(config, manifest, teacher).model_copy(update={"objective": objective})
 
 
+def soft_hint(config: QuickstartConfig, manifest: Path, teacher: Path) -> RunConfig:
+    """Probabilities and features, no class maps."""
+    objective = ObjectiveConfig(terms=(SoftBceTerm(), HintTerm(weight=1.0)))
+    return distilled_config(config, manifest, teacher).model_copy(update={"objective": objective})
+
+
 def paper(config: QuickstartConfig, manifest: Path, teacher: Path) -> RunConfig:
     """The paper's objective on images with labels only."""
     mixed = paper_mixed(config, manifest, teacher)
@@ -80,6 +87,7 @@ ARMS: dict[str, Make] = {
     "alone-all": alone_all,
     "distilled": distilled_config,
     "soft": soft,
+    "soft-hint": soft_hint,
     "paper": paper,
     "paper-mixed": paper_mixed,
 }

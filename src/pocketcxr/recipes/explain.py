@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,13 +27,15 @@ from pocketcxr.imaging.load import load
 from pocketcxr.imaging.overlay import overlay
 from pocketcxr.imaging.radiograph import Radiograph
 from pocketcxr.manifest.schema import Manifest, read_manifest, select
-from pocketcxr.recipes.explaining import Explained, Explainer, explain_one, open_explainer
+from pocketcxr.recipes.explaining import Explained, Explainer, explain_batch, open_explainer
 from pocketcxr.recipes.scoring import result_folder
 from pocketcxr.runtime.predict import sigmoid
 from pocketcxr.train.atomic import write_atomically
 
 SCHEMA_VERSION = 1
 STAGE = "explaining images"
+BATCH_SIZE = 32
+"""Radiographs explained at once; whole pictures of that many are in memory."""
 MAX_SIDE_PX = 1024
 """Of an overlay; a heatmap has 7 to 14 cells a side, more pixels would show no more."""
 
@@ -156,21 +159,27 @@ def _samples(walk: _Pass, regions: pd.DataFrame, progress: Progress) -> Iterator
     table = walk.manifest.table
     marked = table[table["image_id"].isin(regions["image_id"])]
     boxes = _boxes(regions)
-    for number, row in enumerate(marked.itertuples(), start=1):
+    for start in range(0, len(marked), BATCH_SIZE):
+        read = list(_readable(walk, marked.iloc[start : start + BATCH_SIZE]))
+        explained = explain_batch(walk.explainer, [radiograph for _, radiograph in read])
+        for (row, radiograph), one in zip(read, explained, strict=True):
+            image_id, size = str(row.image_id), radiograph.image.shape
+            for finding, of_finding in boxes[image_id].items():
+                heatmap = place_heatmap(one.class_maps[finding], *size)
+                sample = LocalisationSample(image_id, str(row.patient_id), finding, heatmap, of_finding, *size)
+                if (image_id, finding) in walk.wanted:
+                    walk.overlays.append(_draw(walk.folder, sample, radiograph, one))
+                yield sample
+        progress(STAGE, min(start + BATCH_SIZE, len(marked)), len(marked))
+
+
+def _readable(walk: _Pass, rows: pd.DataFrame) -> Iterator[tuple[Any, Radiograph]]:
+    """Rows with their radiographs; those that cannot be read are noted."""
+    for row in rows.itertuples():
         try:
-            radiograph = load(walk.manifest.file_of(str(row.path)))
+            yield row, load(walk.manifest.file_of(str(row.path)))
         except ImageRefusedError as error:
             walk.refused.append(str(error))
-            continue
-        image_id, size = str(row.image_id), radiograph.image.shape
-        explained = explain_one(walk.explainer, radiograph)
-        for finding, of_finding in boxes[image_id].items():
-            heatmap = place_heatmap(explained.class_maps[finding], *size)
-            sample = LocalisationSample(image_id, str(row.patient_id), finding, heatmap, of_finding, *size)
-            if (image_id, finding) in walk.wanted:
-                walk.overlays.append(_draw(walk.folder, sample, radiograph, explained))
-            yield sample
-        progress(STAGE, number, len(marked))
 
 
 def _boxes(regions: pd.DataFrame) -> dict[str, dict[str, tuple[Box, ...]]]:

@@ -1,6 +1,6 @@
-"""What a run or a bundle says of one radiograph, heatmaps included, in one form for both."""
+"""What a run or a bundle says of radiographs, heatmaps included, in one form for both."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,8 +27,8 @@ class Explainer:
     """Those it was trained on."""
     is_simulated: bool
     """Whether it was trained on simulated radiographs."""
-    answer: Callable[[Radiograph], Answers]
-    """Logits [1, finding] and class maps [1, finding, grid_h, grid_w] of one radiograph."""
+    answer: Callable[[Sequence[Radiograph]], Answers]
+    """Logits [b, finding] and class maps [b, finding, grid_h, grid_w] of a batch of radiographs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,21 +50,26 @@ def open_explainer(source: Path) -> Explainer:
     return _of_run(source) if is_run(source) else _of_bundle(source)
 
 
-def explain_one(explainer: Explainer, radiograph: Radiograph) -> Explained:
-    """Logits and class maps of the learnt findings."""
-    answers = explainer.answer(radiograph)
+def explain_batch(explainer: Explainer, radiographs: Sequence[Radiograph]) -> list[Explained]:
+    """Logits and class maps of the learnt findings, radiograph by radiograph."""
+    if not radiographs:
+        return []
+    answers = explainer.answer(radiographs)
     rows = [(row, finding) for row, finding in enumerate(explainer.findings) if finding in explainer.learnt]
-    return Explained(
-        {finding: float(answers.logits[0, row]) for row, finding in rows},
-        {finding: answers.class_maps[0, row] for row, finding in rows},
-    )
+    return [
+        Explained(
+            {finding: float(logits[row]) for row, finding in rows},
+            {finding: class_maps[row] for row, finding in rows},
+        )
+        for logits, class_maps in zip(answers.logits, answers.class_maps, strict=True)
+    ]
 
 
 def _of_run(source: Path) -> Explainer:
     loaded = load_run(source)
 
-    def answer(radiograph: Radiograph) -> Answers:
-        images = torch.from_numpy(prepare(radiograph.image, loaded.spec)[None])
+    def answer(radiographs: Sequence[Radiograph]) -> Answers:
+        images = torch.from_numpy(np.stack([prepare(radiograph.image, loaded.spec) for radiograph in radiographs]))
         output = one_pass(loaded.net, images)
         return Answers(output.logits.numpy(), output.class_maps.numpy())
 
@@ -76,7 +81,7 @@ def _of_bundle(source: Path) -> Explainer:
     engine = open_engine(open_bundle(source))
     card = engine.bundle.card
 
-    def answer(radiograph: Radiograph) -> Answers:
-        return engine.run(engine.prepare(radiograph.image))
+    def answer(radiographs: Sequence[Radiograph]) -> Answers:
+        return engine.run(np.concatenate([engine.prepare(radiograph.image) for radiograph in radiographs]))
 
     return Explainer(card.findings, frozenset(card.findings) - frozenset(card.unlearnt), card.is_simulated, answer)
