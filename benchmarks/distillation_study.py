@@ -6,8 +6,8 @@ Arms, all on the same student with the same number of steps of the same size:
   alone       labels of the labelled patients (noisy), nothing else
   alone-all   noisy labels of ALL training patients: what the extra images bring when somebody labels them
   distilled   the quickstart's objective: the teacher's answers on all training images, no labels
-  soft        the teacher's probabilities alone, without hint and class maps
-  soft-hint   probabilities and hint, without class maps
+  soft        the teacher's probabilities alone, without the hint
+  with-maps   the quickstart's objective and class-map distillation
   paper       the paper's objective (focal BCE + T^2 MSE on softened softmax) on the labelled patients, as in the paper
   paper-mixed the same with the unlabelled images mixed in
 
@@ -26,7 +26,7 @@ import numpy as np
 from rich.console import Console
 
 from pocketcxr.apps.cli.console import progress_bars
-from pocketcxr.distill.config import OBJECTIVES, HintTerm, ObjectiveConfig, SoftBceTerm
+from pocketcxr.distill.config import OBJECTIVES, ClassMapTerm, ObjectiveConfig, SoftBceTerm
 from pocketcxr.evaluate.differences import compare
 from pocketcxr.evaluate.ranking import mean_auroc
 from pocketcxr.evaluate.scores import ScoreTable
@@ -35,6 +35,7 @@ from pocketcxr.recipes.evaluate import EvaluateOptions, evaluate
 from pocketcxr.recipes.prepare import PrepareConfig, prepare
 from pocketcxr.recipes.quickstart import CLEAN_TABLE, Places
 from pocketcxr.recipes.quickstart_config import (
+    DISTILLED,
     QuickstartConfig,
     alone_config,
     distilled_config,
@@ -65,9 +66,9 @@ def soft(config: QuickstartConfig, manifest: Path, teacher: Path) -> RunConfig:
     return distilled_config(config, manifest, teacher).model_copy(update={"objective": objective})
 
 
-def soft_hint(config: QuickstartConfig, manifest: Path, teacher: Path) -> RunConfig:
-    """Probabilities and features, no class maps."""
-    objective = ObjectiveConfig(terms=(SoftBceTerm(), HintTerm(weight=1.0)))
+def with_maps(config: QuickstartConfig, manifest: Path, teacher: Path) -> RunConfig:
+    """The quickstart's objective and class maps."""
+    objective = ObjectiveConfig(terms=(*DISTILLED.terms, ClassMapTerm(weight=0.5, form="cosine")))
     return distilled_config(config, manifest, teacher).model_copy(update={"objective": objective})
 
 
@@ -87,7 +88,7 @@ ARMS: dict[str, Make] = {
     "alone-all": alone_all,
     "distilled": distilled_config,
     "soft": soft,
-    "soft-hint": soft_hint,
+    "with-maps": with_maps,
     "paper": paper,
     "paper-mixed": paper_mixed,
 }

@@ -19,7 +19,7 @@ from pocketcxr.manifest.schema import Manifest, ManifestHeader, write_manifest
 from pocketcxr.models.config import NetConfig
 from pocketcxr.recipes.config import config_data
 from pocketcxr.recipes.explain import ExplainOptions, ExplanationReport, explain
-from pocketcxr.recipes.explaining import explain_one, open_explainer
+from pocketcxr.recipes.explaining import explain_batch, open_explainer
 from pocketcxr.recipes.run_config import RunConfig
 from pocketcxr.recipes.runs import build_net
 from pocketcxr.train.run_dir import open_run
@@ -98,7 +98,7 @@ def test_the_same_call_gives_the_same_figures(run: Path, manifest: Path) -> None
 
 
 def test_the_explainer_says_nothing_of_what_it_never_learnt(run: Path, manifest: Path) -> None:
-    explained = explain_one(open_explainer(run), load(manifest.parent / "00.png"))
+    (explained,) = explain_batch(open_explainer(run), [load(manifest.parent / "00.png")])
     assert list(explained.logits) == ["Mass", "Effusion"]
     for finding, class_map in explained.class_maps.items():
         assert class_map.shape == (SIZE // 16, SIZE // 16)

@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from pocketcxr.data.augment import AugmentConfig
-from pocketcxr.distill.config import BceTerm, ClassMapTerm, HintTerm, ObjectiveConfig, SoftBceTerm
+from pocketcxr.distill.config import BceTerm, HintTerm, ObjectiveConfig, SoftBceTerm
 from pocketcxr.imaging.preprocess import PreprocessSpec
 from pocketcxr.models.config import NetConfig
 from pocketcxr.phantom.config import LabelNoise, PhantomConfig
@@ -21,10 +21,9 @@ AUGMENT = AugmentConfig(num_views=1)
 
 LABELS_ONLY = ObjectiveConfig(terms=(BceTerm(),))
 
-DISTILLED = ObjectiveConfig(
-    terms=(SoftBceTerm(), HintTerm(weight=1.0), ClassMapTerm(weight=0.5, form="cosine")),
-)
-"""The teacher's answer on every image, labelled or not; its features; and where it sees each finding."""
+DISTILLED = ObjectiveConfig(terms=(SoftBceTerm(), HintTerm(weight=1.0)))
+"""The teacher's answer on every image, labelled or not, and its features. No class maps: at 64 pixels the teacher's
+have 2 x 2 cells, and learning them made the student point worse (docs/results/README.md)."""
 
 
 class QuickstartConfig(BaseModel, frozen=True, extra="forbid"):

@@ -76,6 +76,6 @@ def _made(facts: QuickstartFacts) -> tuple[tuple[str, str], ...]:
         ("Labels", f"seen for {share} of the training patients, label noise {config.label_noise:g}"),
         ("Teacher", f"EfficientNet-Lite0 from ImageNet weights, {config.teacher_steps} steps"),
         ("Students", f"EEEA-Net-C2 with class maps at stride 16, {config.student_steps} steps each, the same seed"),
-        ("Distillation", "the teacher's probabilities, stride-16 features and class maps on all training images"),
+        ("Distillation", "the teacher's probabilities and stride-16 features on all training images, no labels"),
         ("Milliseconds", f"median for one image, {facts.evaluations['distilled'].report.engine}; {platform.machine()}"),
     )

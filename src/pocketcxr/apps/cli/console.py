@@ -48,6 +48,8 @@ def progress_bars() -> Iterator[listening.Progress]:
         def listen(stage: str, done: int, total: int, figures: Mapping[str, float] = listening.NO_FIGURES) -> None:
             if stage not in tasks:
                 tasks[stage] = bars.add_task(stage, total=total, figures="")
+            elif bars.tasks[tasks[stage]].finished:
+                bars.reset(tasks[stage])  # the same stage again, of other images: its time starts anew
             text = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
             bars.update(tasks[stage], completed=done, total=total, figures=text)
 
