@@ -11,8 +11,8 @@ Arms, all on the same student with the same number of steps of the same size:
   paper       the paper's objective (focal BCE + T^2 MSE on softened softmax) on the labelled patients, as in the paper
   paper-mixed the same with the unlabelled images mixed in
 
-Tests are on the clean truth of test patients that took part in nothing; the recipe was chosen on other simulated ones
-(docs/results/README.md), never on those of these seeds.
+Tests are on the clean truth of test patients that took part in no training. docs/results/README.md says which arm was
+fixed before the seeds of its table were run (with-maps) and which was picked after seeing them (distilled).
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """The quickstart's recipe: what is simulated, and how teacher, student alone and distilled student are trained on it.
 
-docs/results/README.md has the study: these settings were chosen on some simulated patients and judged on others.
+docs/results/README.md has the study, and says which settings were chosen before its seeds were run and which after.
 """
 
 from pathlib import Path
@@ -17,7 +17,7 @@ from pocketcxr.recipes.run_config import CohortConfig, RunConfig, TeacherConfig
 from pocketcxr.train.optim import OptimConfig
 
 AUGMENT = AugmentConfig(num_views=1)
-"""One view an image: the teacher is asked once for each, and a run this short hardly sees an image twice."""
+"""One view an image: the teacher is asked once for each, and a run this short sees an image two or three times."""
 
 LABELS_ONLY = ObjectiveConfig(terms=(BceTerm(),))
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from pocketcxr._version import __version__
 from pocketcxr.imaging.preprocess import PreprocessSpec
 from pocketcxr.models.config import NetConfig
-from pocketcxr.train.tensors import read_header, read_tensors, write_tensors
+from pocketcxr.train.tensors import read_tensors, write_tensors
 
 
 class TrainingSummary(BaseModel, frozen=True, extra="forbid"):
@@ -60,8 +60,3 @@ def write_weights(path: Path, tensors: Mapping[str, Tensor], header: ModelHeader
 def read_weights(path: Path) -> tuple[ModelHeader, dict[str, Tensor]]:
     """Header and state of the net by name, on the CPU. Raises CheckpointError for missing, damaged or foreign files."""
     return read_tensors(path, ModelHeader)
-
-
-def read_weights_header(path: Path) -> ModelHeader:
-    """The header alone. Raises CheckpointError when the file is missing, damaged or foreign."""
-    return read_header(path, ModelHeader)
