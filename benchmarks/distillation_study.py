@@ -30,9 +30,11 @@ from pocketcxr.distill.config import OBJECTIVES, ClassMapTerm, ObjectiveConfig, 
 from pocketcxr.evaluate.differences import compare
 from pocketcxr.evaluate.ranking import mean_auroc
 from pocketcxr.evaluate.scores import ScoreTable
+from pocketcxr.manifest.sources.chestxray14 import Chestxray14Config
+from pocketcxr.manifest.splits import SplitConfig
 from pocketcxr.recipes.environment import describe_environment
 from pocketcxr.recipes.evaluate import EvaluateOptions, evaluate
-from pocketcxr.recipes.prepare import PrepareConfig, prepare
+from pocketcxr.recipes.prepare import prepare
 from pocketcxr.recipes.quickstart import CLEAN_TABLE, Places
 from pocketcxr.recipes.quickstart_config import (
     DISTILLED,
@@ -99,8 +101,9 @@ def run_seed(root: Path, config: QuickstartConfig, arms: list[str]) -> dict[str,
     places = Places(root / f"seed-{config.seed}")
     with progress_bars() as progress:
         simulate(phantom_config(config), places.data, os.cpu_count() or 1, progress)
-        prepare(PrepareConfig("chestxray14", places.data, seed=config.seed), places.manifest)
-        prepare(PrepareConfig("chestxray14", places.data, seed=config.seed, label_table=CLEAN_TABLE), places.truth)
+        source = Chestxray14Config(split=SplitConfig(seed=config.seed))
+        prepare(source, places.data, places.manifest)
+        prepare(source.model_copy(update={"label_table": CLEAN_TABLE}), places.data, places.truth)
         teacher = train(teacher_config(config, places.manifest), places.run("teacher"), progress)
         scores = {}
         for name in ["teacher", *arms]:

@@ -6,7 +6,7 @@ import pytest
 
 from pocketcxr.domain.findings import CHESTXRAY14
 from pocketcxr.domain.study import LabelState
-from pocketcxr.manifest.sources.chestxray14 import Chestxray14Options, read
+from pocketcxr.manifest.sources.chestxray14 import Chestxray14Config, read
 from pocketcxr.phantom.config import LabelNoise, PhantomConfig
 from pocketcxr.phantom.picture import read_truth
 from pocketcxr.phantom.plan import plan
@@ -26,7 +26,7 @@ def test_labels_views_and_people_come_back_as_planned(simulated: Path) -> None:
         ("Data_Entry_2017_v2020.csv", [image.labels for image in images]),
         ("Data_Entry_2017_v2020_clean.csv", [image.truth for image in images]),
     ):
-        manifest = read(simulated, Chestxray14Options(label_table=table))
+        manifest = read(simulated, Chestxray14Config(label_table=table))
         is_present = manifest.table[[f"label.{finding}" for finding in CHESTXRAY14]] == LabelState.PRESENT.value
         found = [
             tuple(name for name, flag in zip(CHESTXRAY14, row, strict=True) if flag) for row in is_present.to_numpy()
@@ -40,7 +40,7 @@ def test_labels_views_and_people_come_back_as_planned(simulated: Path) -> None:
 
 
 def test_boxes_come_back_in_pixels_of_the_files(simulated: Path) -> None:
-    regions = read(simulated, Chestxray14Options()).regions
+    regions = read(simulated, Chestxray14Config()).regions
     found = {
         (row.image_id.removesuffix(".png"), row.finding, row.x, row.y, row.w, row.h) for row in regions.itertuples()
     }

@@ -7,14 +7,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pocketcxr.domain.errors import EmptyCohortError, ManifestError, UsageError
+from pocketcxr.domain.errors import EmptyCohortError, ManifestError, RefusalCode
 from pocketcxr.domain.findings import CHESTXRAY14
 from pocketcxr.domain.study import Split
-from pocketcxr.manifest.schema import Manifest
-from pocketcxr.manifest.sources.chestxray14 import Chestxray14Options, age_in_years, read
+from pocketcxr.manifest.image_files import ImagesConfig
+from pocketcxr.manifest.people import age_in_years
+from pocketcxr.manifest.schema import Manifest, read_manifest, write_manifest
+from pocketcxr.manifest.sources.chestxray14 import Chestxray14Config, read
+from pocketcxr.manifest.splits import SplitConfig
 from pocketcxr.manifest.summary import summarise
 
-OPTIONS = Chestxray14Options()
+OPTIONS = Chestxray14Config()
 
 
 class Layout(Protocol):
@@ -65,12 +68,14 @@ def test_what_cannot_be_known_is_unknown(layout: Layout) -> None:
 
 
 def test_the_official_lists_are_kept_and_validation_comes_out_of_train_val(layout: Layout) -> None:
-    table = read(layout.write(), Chestxray14Options(validation_fraction=0.34)).table
+    table = read(layout.write(), Chestxray14Config(split=SplitConfig(validation_fraction=0.34))).table
     of_test = table["image_id"].isin(layout.test)
     assert (table.loc[of_test, "split"] == "test").all()
     assert set(table.loc[~of_test, "split"]) == {"train", "validation"}
     assert (table.groupby("patient_id")["split"].nunique() == 1).all()
-    assert (read(layout.root, Chestxray14Options(validation_fraction=0.0)).table["split"] != "validation").all()
+    assert (
+        read(layout.root, Chestxray14Config(split=SplitConfig(validation_fraction=0.0))).table["split"] != "validation"
+    ).all()
 
 
 def test_equal_seeds_give_equal_manifests(layout: Layout) -> None:
@@ -120,7 +125,7 @@ def test_labels_only_needs_no_image_and_measures_the_originals(layout: Layout) -
     root = layout.write()
     for path in (root / "images").iterdir():
         path.unlink()
-    manifest = read(root, Chestxray14Options(labels_only=True))
+    manifest = read(root, Chestxray14Config(images=ImagesConfig(labels_only=True)))
     row = _row(manifest, "00000001_001.png")
     assert (row["width"], row["height"]) == (2894, 2729)
     assert row["path"] == "images/00000001_001.png"
@@ -131,7 +136,7 @@ def test_labels_only_needs_no_image_and_measures_the_originals(layout: Layout) -
 def test_another_label_table_may_be_named(layout: Layout) -> None:
     root = layout.write()
     (root / "Data_Entry_2017_v2020.csv").rename(root / "other.csv")
-    assert read(root, Chestxray14Options(label_table="other.csv")).num_images == 6
+    assert read(root, Chestxray14Config(label_table="other.csv")).num_images == 6
     with pytest.raises(ManifestError, match=r"CSV files there: BBox_List_2017\.csv, other\.csv"):
         read(root, OPTIONS)
 
@@ -217,7 +222,7 @@ def _box_outside(layout: Layout) -> None:
             _forget_in_lists,
             r"1 images .* in neither train_val_list\.txt nor test_list\.txt \(first: 00000005_000\.png\)",
         ),
-        (_forget_images, r"2 of 6 images are not on disk \(first: 00000002_000\.png; found: images\)"),
+        (_forget_images, r"2 of 6 images cannot be read \(first: not-found: .*images/00000002_000\.png"),
         (_lose_patient, r"have no Patient ID \(first: line 4\)"),
         (_spoil_box, r"BBox_List_2017\.csv: 1 rows have no four numbers \(first: line 3\)"),
         (_spoil_box_finding, r"BBox_List_2017\.csv: finding 'Infiltrat' is unknown"),
@@ -241,12 +246,74 @@ def test_an_image_that_cannot_be_read_stops_it(layout: Layout) -> None:
         read(root, OPTIONS)
 
 
+def test_broken_images_may_be_left_out_and_are_listed(layout: Layout, tmp_path: Path) -> None:
+    layout.without_image = frozenset({"00000002_000.png"})
+    root = layout.write()
+    broken = root / "images" / "00000001_001.png"
+    broken.write_bytes(broken.read_bytes()[:20])
+    manifest = read(root, Chestxray14Config(images=ImagesConfig(broken="exclude")))
+    assert manifest.num_images == 4
+    assert {(r.path, r.code) for r in manifest.refused} == {
+        ("images/00000002_000.png", RefusalCode.NOT_FOUND),
+        ("images/00000001_001.png", RefusalCode.CORRUPT),
+    }
+    assert manifest.regions["finding"].tolist() == ["Infiltration"]
+    assert any("2 files or records were left out" in note for note in manifest.header.notes)
+    write_manifest(manifest, tmp_path / "out" / "m.parquet")
+    listed = pd.read_csv(tmp_path / "out" / "m.refused.csv")
+    assert listed["code"].tolist() == ["corrupt", "not-found"]
+
+
+def test_a_link_out_of_the_root_is_refused_unless_allowed(layout: Layout, tmp_path: Path) -> None:
+    layout.root = tmp_path / "root"
+    layout.root.mkdir()
+    image = layout.write() / "images" / "00000002_000.png"
+    image.rename(tmp_path / "elsewhere.png")
+    image.symlink_to(tmp_path / "elsewhere.png")
+    with pytest.raises(ManifestError, match=r"outside-root: images/00000002_000\.png: leads out of"):
+        read(layout.root, OPTIONS)
+    assert read(layout.root, Chestxray14Config(images=ImagesConfig(outside=True))).num_images == 6
+
+
+def test_the_patients_may_be_parted_anew_without_the_official_lists(layout: Layout) -> None:
+    root = layout.write()
+    (root / "test_list.txt").unlink()
+    split = SplitConfig(method="patients", test_fraction=0.4, validation_fraction=0.4)
+    table = read(root, Chestxray14Config(split=split)).table
+    assert set(table["split"]) == {"train", "validation", "test"}
+    assert (table.groupby("patient_id")["split"].nunique() == 1).all()
+
+
+@pytest.mark.parametrize("spoil", ["bom", "latin-1", "crlf"])
+def test_encodings_and_line_ends_do_not_matter(spoil: str, layout: Layout) -> None:
+    expected = read(layout.write(), OPTIONS).table
+    layout.header += ",Note"
+    layout.rows = [f"{row},Caf\u00e9" for row in layout.rows]
+    table = layout.write() / "Data_Entry_2017_v2020.csv"
+    text = table.read_text()
+    match spoil:
+        case "bom":
+            table.write_text(text, encoding="utf-8-sig")
+        case "latin-1":
+            table.write_text(text, encoding="latin-1")
+        case _:
+            table.write_bytes(text.replace("\n", "\r\n").encode())
+    pd.testing.assert_frame_equal(read(layout.root, OPTIONS).table, expected)
+
+
+def test_a_root_with_spaces_and_letters_of_other_alphabets(layout: Layout, tmp_path: Path) -> None:
+    layout.root = tmp_path / "R\u00f6ntgen \u80f8\u90e8 images"
+    layout.root.mkdir()
+    manifest = read(layout.write(), OPTIONS)
+    write_manifest(manifest, tmp_path / "m \u00fc.parquet")
+    again = read_manifest(tmp_path / "m \u00fc.parquet")
+    assert all(again.file_of(path).is_file() for path in again.table["path"])
+
+
 def test_missing_folders_lists_and_rows_are_refused(layout: Layout, tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="no such folder"):
         read(tmp_path / "nowhere", OPTIONS)
     root = layout.write()
-    with pytest.raises(UsageError, match="fraction"):
-        read(root, Chestxray14Options(validation_fraction=1.5))
     (root / "test_list.txt").unlink()
     with pytest.raises(ManifestError, match=r"test_list\.txt: cannot be read"):
         read(root, OPTIONS)
@@ -258,7 +325,7 @@ def test_missing_folders_lists_and_rows_are_refused(layout: Layout, tmp_path: Pa
 def test_labels_only_needs_the_sizes(layout: Layout) -> None:
     layout.rows[1] = layout.rows[1].replace("2894,2729", ",")
     with pytest.raises(ManifestError, match=r"1 rows have no image size \(first: line 3\)"):
-        read(layout.write(), Chestxray14Options(labels_only=True))
+        read(layout.write(), Chestxray14Config(images=ImagesConfig(labels_only=True)))
 
 
 def test_ages_are_years_whatever_the_spelling() -> None:

@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 
 from pocketcxr.domain.findings import CHESTXRAY14
+from pocketcxr.manifest.image_files import ImagesConfig
 from pocketcxr.manifest.schema import read_manifest, write_manifest
-from pocketcxr.manifest.sources.chestxray14 import Chestxray14Options, read
+from pocketcxr.manifest.sources.chestxray14 import Chestxray14Config, read
 from pocketcxr.phantom.prevalence import CO_OCCURRENCE, NUM_AP, NUM_IMAGES
 
-OPTIONS = Chestxray14Options()
+OPTIONS = Chestxray14Config()
 
 
 @pytest.mark.parametrize(
@@ -39,7 +40,7 @@ def test_the_official_table_gives_the_published_counts(tmp_path: Path) -> None:
     table.set_axis(header, axis=1).to_csv(tmp_path / "Data_Entry_2017_v2020.csv", index=False)
     (tmp_path / "train_val_list.txt").write_text("\n".join(table["Image Index"]))
     (tmp_path / "test_list.txt").write_text("")
-    manifest = read(tmp_path, Chestxray14Options(labels_only=True))
+    manifest = read(tmp_path, Chestxray14Config(images=ImagesConfig(labels_only=True)))
     assert manifest.num_images == NUM_IMAGES
     assert (manifest.table["view_position"] == "AP").sum() == NUM_AP
     present = [int((manifest.table[f"label.{finding}"] == "present").sum()) for finding in CHESTXRAY14]

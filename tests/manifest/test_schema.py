@@ -1,5 +1,6 @@
 """A manifest keeps its rules, survives the disk, and is chosen from."""
 
+import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -56,7 +57,8 @@ def test_what_is_written_is_what_is_read(
     back = read_manifest(tmp_path / "deep" / "m.parquet")
     pd.testing.assert_frame_equal(back.table, manifest.table)
     pd.testing.assert_frame_equal(back.regions, manifest.regions)
-    assert back.header == manifest.header
+    sealed = {"splits_sha256": hashlib.sha256((tmp_path / "deep" / "m.splits.csv").read_bytes()).hexdigest()}
+    assert back.header == manifest.header.model_copy(update=sealed)
     assert back.findings == ("Mass", "Hernia")
     assert back.num_images == back.num_patients == len(states)
     assert back.file_of("images/0.png") == Path("/data/images/0.png")
@@ -197,4 +199,4 @@ def test_a_full_disk_leaves_the_old_manifest(
     with pytest.raises(ManifestError, match="No space left"):
         write_manifest(make_manifest({"Hernia": ["present"]}), path)
     assert read_manifest(path).findings == ("Mass",)
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["m.parquet", "m.regions.parquet"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["m.parquet", "m.regions.parquet", "m.splits.csv"]

@@ -11,9 +11,11 @@ from pocketcxr.apps.cli.prepare import prepare as command
 from pocketcxr.domain.errors import UnknownNameError
 from pocketcxr.domain.study import Split
 from pocketcxr.manifest.schema import read_manifest
+from pocketcxr.manifest.sources.chestxray14 import Chestxray14Config
+from pocketcxr.manifest.splits import SplitConfig
 from pocketcxr.phantom.config import PhantomConfig
 from pocketcxr.phantom.write import simulate
-from pocketcxr.recipes.prepare import PrepareConfig, prepare
+from pocketcxr.recipes.prepare import prepare, source_config
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +26,7 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_phantoms_are_read_as_the_official_data_set_is(simulated: Path, tmp_path: Path) -> None:
-    summary = prepare(PrepareConfig("chestxray14", simulated, validation_fraction=0.3), tmp_path / "m.parquet")
+    summary = prepare(Chestxray14Config(split=SplitConfig(validation_fraction=0.3)), simulated, tmp_path / "m.parquet")
     manifest = read_manifest(tmp_path / "m.parquet")
     assert summary.is_simulated
     assert manifest.header.is_simulated
@@ -37,16 +39,16 @@ def test_phantoms_are_read_as_the_official_data_set_is(simulated: Path, tmp_path
 
 
 def test_boxes_lie_on_images_labelled_with_the_finding(simulated: Path, tmp_path: Path) -> None:
-    prepare(PrepareConfig("chestxray14", simulated), tmp_path / "m.parquet")
+    prepare(Chestxray14Config(), simulated, tmp_path / "m.parquet")
     manifest = read_manifest(tmp_path / "m.parquet")
     states = manifest.table.set_index("image_id")
     for row in manifest.regions.itertuples():
         assert states.loc[row.image_id, f"label.{row.finding}"] == "present"
 
 
-def test_an_unknown_source_names_those_there_are(tmp_path: Path) -> None:
+def test_an_unknown_source_names_those_there_are() -> None:
     with pytest.raises(UnknownNameError, match="chestxray14"):
-        prepare(PrepareConfig("chestxray15", tmp_path), tmp_path / "m.parquet")
+        source_config("chestxray15", None, ())
 
 
 def test_the_command_talks_on_stderr_and_prints_json_on_stdout(simulated: Path, tmp_path: Path) -> None:

@@ -36,6 +36,9 @@ class RefusalCode(StrEnum):
     CONSTANT = "constant"
     NO_PERMISSION = "no-permission"
     MISSING_CODEC = "missing-codec"
+    OUTSIDE_ROOT = "outside-root"
+    NOT_A_CHEST_RADIOGRAPH = "not-a-chest-radiograph"
+    BAD_RECORD = "bad-record"
 
 
 class PocketCxrError(Exception):

@@ -37,6 +37,9 @@ class LabelState(StrEnum):
     ABSENT = "absent"
     UNCERTAIN = "uncertain"
     UNMENTIONED = "unmentioned"
+    """A report was read, and it does not speak of the finding."""
+    NOT_LABELLED = "not-labelled"
+    """Nobody looked for the finding in this image: unknown under every policy."""
 
 
 @dataclass(frozen=True)

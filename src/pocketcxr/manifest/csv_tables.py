@@ -12,18 +12,23 @@ FIRST_LINE = 2
 """Line number of a table's first row: line 1 is the header."""
 
 
-def read_csv(path: Path) -> pd.DataFrame:
-    """The table, every value as text, "" where empty; blank lines are left out. Raises ManifestError."""
+def read_csv(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """The table, every value as text, "" where empty; blank lines are left out. A .csv.gz file is unpacked on the way.
+
+    columns: only these of the file's columns, as far as it has them. Text is UTF-8, with or without a byte order mark,
+    or else Latin-1. Raises ManifestError.
+    """
     try:
-        with warnings.catch_warnings():
-            # Rows longer than the header would lose their end.
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            return pd.read_csv(path, dtype="str", keep_default_na=False, index_col=False, encoding="utf-8-sig")
+        try:
+            return _read(path, columns, "utf-8-sig")
+        except UnicodeDecodeError:
+            # Latin-1 gives every byte a letter: names may come out wrong in other code pages, never the columns.
+            return _read(path, columns, "latin-1")
     except FileNotFoundError as error:
-        beside = ", ".join(sorted(file.name for file in path.parent.glob("*.csv"))) or "none"
+        beside = ", ".join(sorted(file.name for file in path.parent.glob("*.csv*"))) or "none"
         raise ManifestError(f"{path}: there is no such file; CSV files there: {beside} - name the right one") from error
-    except (OSError, ValueError, pd.errors.ParserWarning) as error:
-        # pandas' ParserError and EmptyDataError are ValueErrors, as is a wrong encoding.
+    except (OSError, EOFError, ValueError, pd.errors.ParserWarning) as error:
+        # pandas' ParserError and EmptyDataError are ValueErrors; a cut .gz file is an EOFError.
         raise ManifestError(f"{path}: is no readable CSV file ({error}) - download it again") from error
 
 
@@ -44,3 +49,18 @@ def refuse_rows(is_wrong: "pd.Series[bool]", path: Path, what: str, next_step: s
     if is_wrong.any():
         first = int(is_wrong.to_numpy().argmax()) + FIRST_LINE
         raise ManifestError(f"{path}: {int(is_wrong.sum())} rows {what} (first: line {first}) - {next_step}")
+
+
+def _read(path: Path, columns: Sequence[str] | None, encoding: str) -> pd.DataFrame:
+    wanted = None if columns is None else set(columns)
+    with warnings.catch_warnings():
+        # Rows longer than the header would lose their end.
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        return pd.read_csv(
+            path,
+            dtype="str",
+            keep_default_na=False,
+            index_col=False,
+            encoding=encoding,
+            usecols=None if wanted is None else lambda name: name in wanted,
+        )

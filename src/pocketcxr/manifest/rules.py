@@ -47,9 +47,12 @@ def no_regions() -> pd.DataFrame:
     return pd.DataFrame(text | {name: pd.Series(dtype="float64") for name in REGION_COLUMNS[2:]})
 
 
-def check_table(table: pd.DataFrame, findings: Sequence[str], where: str) -> None:
-    """Nothing, when the table keeps the rules. Raises ManifestError: `where`, the column, the count, the first row."""
-    _check(_table_schema(tuple(findings)), table, where)
+def check_table(table: pd.DataFrame, findings: Sequence[str], where: str, smallest_side: int = 1) -> None:
+    """Nothing, when the table keeps the rules. Raises ManifestError: `where`, the column, the count, the first row.
+
+    smallest_side: 0 where images were not looked at and may be of unknown size.
+    """
+    _check(_table_schema(tuple(findings), smallest_side), table, where)
     splits = table.groupby("patient_id", sort=False)["split"].nunique()
     torn = splits[splits > 1].index
     if len(torn):
@@ -74,6 +77,7 @@ def check_regions(regions: pd.DataFrame, table: pd.DataFrame, findings: Sequence
     is_outside = (box["x"] + box["w"] > on_image["width"] + EDGE_TOLERANCE_PX) | (
         box["y"] + box["h"] > on_image["height"] + EDGE_TOLERANCE_PX
     )
+    is_outside &= on_image["width"] > 0  # 0: of unknown size, only where labels alone were read
     if is_outside.any():
         first = int(is_outside.to_numpy().argmax())
         raise ManifestError(
@@ -99,7 +103,7 @@ def _check(schema: pa.DataFrameSchema, frame: pd.DataFrame, where: str) -> None:
 
 
 @lru_cache(maxsize=16)
-def _table_schema(findings: tuple[str, ...]) -> pa.DataFrameSchema:
+def _table_schema(findings: tuple[str, ...], smallest_side: int) -> pa.DataFrameSchema:
     columns = {
         "image_id": pa.Column(str, _filled(), unique=True),
         "path": pa.Column(str, _filled(), unique=True),
@@ -109,8 +113,8 @@ def _table_schema(findings: tuple[str, ...]) -> pa.DataFrameSchema:
         "view_position": pa.Column(str, pa.Check.isin([view.value for view in ViewPosition])),
         "sex": pa.Column(str, pa.Check.isin([sex.value for sex in Sex])),
         "age_years": pa.Column(float, pa.Check.in_range(0, MAX_AGE_YEARS), nullable=True),
-        "height": pa.Column(int, pa.Check.gt(0)),
-        "width": pa.Column(int, pa.Check.gt(0)),
+        "height": pa.Column(int, pa.Check.ge(smallest_side)),
+        "width": pa.Column(int, pa.Check.ge(smallest_side)),
         "split": pa.Column(str, pa.Check.isin([split.value for split in Split])),
     }
     states = [state.value for state in LabelState]

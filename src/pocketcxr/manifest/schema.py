@@ -1,7 +1,8 @@
 """The manifest: one row an image, the regions beside it, a header that says where both came from.
 
 On disk: `<name>.parquet` holds the table and, in its parquet metadata, the header; `<name>.regions.parquet` holds the
-regions. Reference: docs/reference/manifest.md.
+regions, `<name>.splits.csv` every patient's split, `<name>.refused.csv` the files that were left out, if any.
+Reference: docs/reference/manifest.md.
 """
 
 import os
@@ -16,10 +17,12 @@ from pydantic import BaseModel, ValidationError
 
 from pocketcxr.domain.errors import EmptyCohortError, ManifestError
 from pocketcxr.domain.findings import CHESTXRAY14
+from pocketcxr.domain.prediction import Refusal
 from pocketcxr.domain.study import Split, ViewPosition
 from pocketcxr.manifest.rules import check_regions, check_table
+from pocketcxr.manifest.splits import split_digest, split_table
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _HEADER_KEY = b"pocketcxr"
 
 
@@ -34,6 +37,10 @@ class ManifestHeader(BaseModel, frozen=True, extra="forbid"):
     findings: tuple[str, ...] = CHESTXRAY14
     is_simulated: bool = False
     """Whether the images are phantoms, not people."""
+    is_labels_only: bool = False
+    """Whether nobody looked at the images: they may be missing, and height and width may be 0, unknown."""
+    splits_sha256: str = ""
+    """SHA-256 of <name>.splits.csv; empty before the manifest is written."""
     notes: tuple[str, ...] = ()
     """What somebody who works with the manifest should know, in sentences."""
 
@@ -43,12 +50,15 @@ class Manifest:
     """The table of images, the regions and the header.
 
     table: rules.TABLE_COLUMNS, then label.<finding> with the text of a LabelState; age_years is NaN where unknown.
-    regions: rules.REGION_COLUMNS, in pixels of an image of the table's height x width.
+    regions: rules.REGION_COLUMNS, in pixels of an image of the table's height x width (where these are 0, because only
+    labels were read, in the pixels of the source).
     """
 
     table: pd.DataFrame
     regions: pd.DataFrame
     header: ManifestHeader
+    refused: tuple[Refusal, ...] = ()
+    """What the reader left out, and why. Written beside the manifest, not read again."""
 
     @property
     def findings(self) -> tuple[str, ...]:
@@ -75,7 +85,7 @@ def validate(manifest: Manifest, where: str = "manifest") -> None:
 
     Rules: columns and their values, no image twice, no patient in two splits, boxes on images of the table.
     """
-    check_table(manifest.table, manifest.findings, where)
+    check_table(manifest.table, manifest.findings, where, smallest_side=0 if manifest.header.is_labels_only else 1)
     check_regions(manifest.regions, manifest.table, manifest.findings, where)
 
 
@@ -110,16 +120,36 @@ def regions_path(path: Path) -> Path:
     return path.with_name(f"{path.stem}.regions.parquet")
 
 
+def splits_path(path: Path) -> Path:
+    """Where the split file of the manifest at `path` lies."""
+    return path.with_name(f"{path.stem}.splits.csv")
+
+
+def refused_path(path: Path) -> Path:
+    """Where the files that the manifest at `path` left out are listed, if there are any."""
+    return path.with_name(f"{path.stem}.refused.csv")
+
+
 def write_manifest(manifest: Manifest, path: Path) -> None:
-    """Write the manifest to `path` (.parquet) and its regions beside it; whole files or none. Raises ManifestError."""
+    """Write the manifest to `path` (.parquet) and what belongs to it beside; whole files or none.
+
+    Raises ManifestError.
+    """
     if path.suffix != ".parquet":
         raise ManifestError(f"{path}: a manifest is a parquet file - give a name that ends in .parquet")
     validate(manifest, str(path))
-    header = {_HEADER_KEY: manifest.header.model_dump_json().encode()}
+    sealed = manifest.header.model_copy(update={"splits_sha256": split_digest(manifest.table)})
+    header = {_HEADER_KEY: sealed.model_dump_json().encode()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The table comes last: whoever sees a new table finds its regions there already.
-    _write(manifest.regions, header, regions_path(path))
-    _write(manifest.table, header, path)
+    # The table comes last: whoever sees a new table finds what belongs to it there already.
+    _write(_as_parquet(manifest.regions, header), regions_path(path))
+    _write(split_table(manifest.table), splits_path(path))
+    if manifest.refused:
+        listed = pd.DataFrame([(r.path, r.code.value, r.message) for r in manifest.refused])
+        _write(listed.to_csv(index=False, header=["path", "code", "message"]).encode(), refused_path(path))
+    else:
+        refused_path(path).unlink(missing_ok=True)
+    _write(_as_parquet(manifest.table, header), path)
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -132,6 +162,8 @@ def read_manifest(path: Path) -> Manifest:
         )
     manifest = Manifest(table, regions, header)
     validate(manifest, str(path))
+    if split_digest(table) != header.splits_sha256:
+        raise ManifestError(f"{path}: its splits are not those it was written with - run `pocketcxr prepare` again")
     return manifest
 
 
@@ -140,13 +172,19 @@ def _counts(column: "pd.Series[str]") -> str:
     return ", ".join(f"{name}: {count}" for name, count in counts.items()) or "no images"
 
 
-def _write(frame: pd.DataFrame, header: dict[bytes, bytes], path: Path) -> None:
+def _as_parquet(frame: pd.DataFrame, header: dict[bytes, bytes]) -> memoryview:
     table = pa.Table.from_pandas(frame, preserve_index=False)
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), **header})
+    stream = pa.BufferOutputStream()
+    pq.write_table(table, stream)
+    return memoryview(stream.getvalue())
+
+
+def _write(content: bytes | memoryview, path: Path) -> None:
     part = path.with_name(f".{path.name}.part")
     try:
         with part.open("wb") as file:
-            pq.write_table(table, file)
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)

@@ -16,11 +16,13 @@ from pocketcxr.domain.progress import NO_FIGURES, Progress, silent
 from pocketcxr.evaluate.differences import DifferenceReport, compare
 from pocketcxr.evaluate.report import write_report
 from pocketcxr.manifest.schema import read_manifest
+from pocketcxr.manifest.sources.chestxray14 import Chestxray14Config
+from pocketcxr.manifest.splits import SplitConfig
 from pocketcxr.recipes.distill import distill
 from pocketcxr.recipes.evaluate import EvaluateOptions, EvaluationResult, evaluate
 from pocketcxr.recipes.explain import ExplainOptions, Explanation, explain
 from pocketcxr.recipes.export import export
-from pocketcxr.recipes.prepare import PrepareConfig, prepare
+from pocketcxr.recipes.prepare import prepare
 from pocketcxr.recipes.quickstart_config import (
     QuickstartConfig,
     alone_config,
@@ -126,8 +128,9 @@ def quickstart(config: QuickstartConfig, out: Path, progress: Progress = silent)
     places, watch = Places(out), _Stopwatch()
     simulate(phantom_config(config), places.data, os.cpu_count() or 1, progress)
     watch.lap("simulate")
-    prepare(_source(places, config), places.manifest)
-    prepare(_source(places, config, CLEAN_TABLE), places.truth)
+    source = Chestxray14Config(split=SplitConfig(seed=config.seed))
+    prepare(source, places.data, places.manifest)
+    prepare(source.model_copy(update={"label_table": CLEAN_TABLE}), places.data, places.truth)
     watch.lap("prepare")
     _train(config, places, watch, progress)
     evaluations = {
@@ -160,10 +163,6 @@ def quickstart(config: QuickstartConfig, out: Path, progress: Progress = silent)
     )
     write_atomically(places.summary, (summary.model_dump_json(indent=2) + "\n").encode())
     return QuickstartResult(places, evaluations, summary, sample, prediction)
-
-
-def _source(places: Places, config: QuickstartConfig, table: str = PrepareConfig.label_table) -> PrepareConfig:
-    return PrepareConfig("chestxray14", places.data, seed=config.seed, label_table=table)
 
 
 def _train(config: QuickstartConfig, places: Places, watch: _Stopwatch, progress: Progress) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pocketcxr.apps.cli import console
+from pocketcxr.domain.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -16,14 +17,19 @@ if TYPE_CHECKING:
 
 
 def prepare(
-    source: Annotated[str, typer.Argument(help="What the folder holds: chestxray14.")],
-    root: Annotated[Path, typer.Argument(help="The folder with the label table, the lists and the images.")],
-    out: Annotated[Path, typer.Option(help="The manifest to write, a .parquet file.")],
+    source: Annotated[str, typer.Argument(help="What the folder holds; an unknown name lists those there are.")],
+    root: Annotated[Path | None, typer.Argument(help="The folder with the label tables and the images.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The manifest to write, a .parquet file.")] = None,
+    config: Annotated[Path | None, typer.Option(help="A YAML file with the source's settings.")] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="One setting, as in split.seed=3. Repeatable."),
+    ] = None,
     labels_only: Annotated[bool, typer.Option("--labels-only", help="Do not look at the images.")] = False,
-    label_table: Annotated[str, typer.Option(help="Name of the label table.")] = "Data_Entry_2017_v2020.csv",
-    validation_fraction: Annotated[float, typer.Option(help="Share of the training patients for validation.")] = 0.125,
-    seed: Annotated[int, typer.Option(help="Equal seeds choose equal validation patients.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the counts to stdout, as JSON.")] = False,
+    list_findings: Annotated[
+        bool, typer.Option("--list-findings", help="Show which label text becomes which finding, and end.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the answer to stdout, as JSON.")] = False,
 ) -> None:
     """Read a data set, check it, split its patients and write the manifest."""
     from pocketcxr.domain.extras import require
@@ -31,22 +37,37 @@ def prepare(
     require("pandera", "train", "pocketcxr prepare")
     from pocketcxr.recipes import prepare as recipe
 
-    config = recipe.PrepareConfig(
-        source=source,
-        root=root,
-        validation_fraction=validation_fraction,
-        seed=seed,
-        label_table=label_table,
-        labels_only=labels_only,
+    if list_findings:
+        _list_findings(source, as_json)
+        return
+    settings = recipe.source_config(
+        source, config, [*(overrides or ()), *(["images.labels_only=true"] if labels_only else [])]
     )
+    if root is None or out is None:
+        raise UsageError(f"give the folder and the manifest to write: pocketcxr prepare {source} ROOT --out M.parquet")
     with console.progress_bars() as progress:
-        summary = recipe.prepare(config, out, progress)
+        summary = recipe.prepare(settings, root, out, progress)
     console.stderr.print(_table(summary))
     for note in summary.notes:
         console.say(note)
     console.say(f"{summary.num_images:,} images of {summary.num_patients:,} patients: {out}")
     if as_json:
         typer.echo(json.dumps(asdict(summary), indent=2))
+
+
+def _list_findings(source: str, as_json: bool) -> None:
+    from rich.table import Table
+
+    from pocketcxr.recipes.prepare import source_named
+
+    mappings = source_named(source).mappings
+    if as_json:
+        typer.echo(json.dumps([asdict(mapping) for mapping in mappings], indent=2))
+        return
+    table = Table("label in the source", "finding", "note", title=f"{source}: what becomes what")
+    for mapping in mappings:
+        table.add_row(mapping.label, mapping.finding or "-", mapping.note)
+    console.stdout.print(table)
 
 
 def _table(summary: "Summary") -> "Table":
