@@ -61,7 +61,7 @@ def findings_of(labels: "pd.Series[str]", known: Mapping[str, LabelMapping], pat
 
 
 def mapping_table(mappings: Iterable[LabelMapping]) -> pd.DataFrame:
-    """The mapping as texts, a row a label: label, finding ("" where not mapped), meaning, note. For a person to read."""
+    """The mapping for a person to read, a row a label: label, finding ("" where not mapped), meaning, note."""
     rows = [(m.label, m.finding or "", _meaning_of(m.finding), m.note) for m in mappings]
     return pd.DataFrame(rows, columns=["label", "finding", "meaning", "note"], dtype="str")
 
