@@ -1,6 +1,7 @@
 """The image files of a data set: where they lie, how large they are, and which of them cannot be used."""
 
 import os
+import warnings
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from pocketcxr.domain.prediction import Refusal
 from pocketcxr.domain.progress import Progress, silent
 from pocketcxr.imaging.load import measure
 
-_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".dcm", ".dicom"})
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".dcm", ".dicom"})
 _NUM_REPORTS = 200
 _NUM_THREADS = 8
 """Reading headers waits for the disk, all the more where it is a network's."""
@@ -63,7 +64,7 @@ def find_images(root: Path, folders: Iterable[str], names: Sequence[str]) -> lis
             found = sorted(entry.name for entry in entries)
         for name in found:
             path = PurePosixPath(name)
-            if path.suffix.lower() in _SUFFIXES:
+            if path.suffix.lower() in IMAGE_SUFFIXES:
                 exact.setdefault(name, f"{folder}/{name}")
                 by_stem.setdefault(path.stem, f"{folder}/{name}")
     return [exact.get(name) or by_stem.get(PurePosixPath(name).stem) or f"{wanted[0]}/{name}" for name in names]
@@ -84,7 +85,9 @@ def measure_images(root: Path, paths: Sequence[str], config: ImagesConfig, progr
     sizes = np.zeros((len(paths), 2), dtype=np.int64)
     refused: list[Refusal] = []
     every = max(len(paths) // _NUM_REPORTS, 1)
-    with ThreadPoolExecutor(_NUM_THREADS) as pool:
+    # Around all threads and not in each: filters of warnings are the whole process's.
+    with warnings.catch_warnings(), ThreadPoolExecutor(_NUM_THREADS) as pool:
+        warnings.simplefilter("ignore")
         for row, answer in enumerate(pool.map(look, paths)):
             if isinstance(answer, Refusal):
                 refused.append(answer)

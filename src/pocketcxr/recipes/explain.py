@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import zip_longest
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from pocketcxr.imaging.geometry import place_heatmap, scale_box
 from pocketcxr.imaging.load import load
 from pocketcxr.imaging.overlay import overlay
 from pocketcxr.imaging.radiograph import Radiograph
+from pocketcxr.manifest.image_files import IMAGE_SUFFIXES
 from pocketcxr.manifest.schema import Manifest, read_manifest, select
 from pocketcxr.recipes.explaining import Explained, Explainer, explain_batch, open_explainer
 from pocketcxr.recipes.scoring import result_folder
@@ -192,6 +193,12 @@ def _boxes(regions: pd.DataFrame) -> dict[str, dict[str, tuple[Box, ...]]]:
     return boxes
 
 
+def _file_name(image_id: str) -> str:
+    """The id as one file's name: a UID's last number is no suffix, and an id may hold folders."""
+    path = PurePosixPath(image_id)
+    return str(path.with_suffix("") if path.suffix in IMAGE_SUFFIXES else path).replace("/", "_")
+
+
 def _draw(folder: Path, sample: LocalisationSample, radiograph: Radiograph, explained: Explained) -> Overlay:
     """Write the overlay of one sample."""
     image = Image.fromarray(radiograph.image)
@@ -203,7 +210,7 @@ def _draw(folder: Path, sample: LocalisationSample, radiograph: Radiograph, expl
     picture = overlay(np.asarray(image), heatmap, explained.scale, boxes, f"{name}: {probability:.2f} (not calibrated)")
     buffer = io.BytesIO()
     picture.save(buffer, "PNG")
-    file = folder / "overlays" / f"{Path(sample.image_id).stem}.{sample.finding}.png"
+    file = folder / "overlays" / f"{_file_name(sample.image_id)}.{sample.finding}.png"
     write_atomically(file, buffer.getvalue())
     where = "inside" if pointing_game(sample.heatmap, sample.boxes) else "outside"
     return Overlay(

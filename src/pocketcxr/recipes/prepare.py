@@ -7,14 +7,20 @@ from typing import assert_never
 
 from pocketcxr.domain.errors import UnknownNameError
 from pocketcxr.domain.progress import Progress, silent
+from pocketcxr.manifest import combine
+from pocketcxr.manifest.combine import CombineConfig
 from pocketcxr.manifest.mapping import LabelMapping
 from pocketcxr.manifest.schema import Manifest, write_manifest
-from pocketcxr.manifest.sources import chestxray14
+from pocketcxr.manifest.sources import chestxray14, chexpert, dicom, mimic_cxr_jpg, table
 from pocketcxr.manifest.sources.chestxray14 import Chestxray14Config
+from pocketcxr.manifest.sources.chexpert import ChexpertConfig
+from pocketcxr.manifest.sources.dicom import DicomConfig
+from pocketcxr.manifest.sources.mimic_cxr_jpg import MimicCxrJpgConfig
+from pocketcxr.manifest.sources.table import TableConfig
 from pocketcxr.manifest.summary import Summary, summarise
 from pocketcxr.recipes.config import load_config
 
-SourceConfig = Chestxray14Config
+SourceConfig = Chestxray14Config | ChexpertConfig | MimicCxrJpgConfig | TableConfig | DicomConfig | CombineConfig
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,11 @@ class Source:
 
 SOURCES: dict[str, Source] = {
     chestxray14.SOURCE: Source(Chestxray14Config, chestxray14.MAPPINGS),
+    chexpert.SOURCE: Source(ChexpertConfig, chexpert.MAPPINGS),
+    mimic_cxr_jpg.SOURCE: Source(MimicCxrJpgConfig, mimic_cxr_jpg.MAPPINGS),
+    table.SOURCE: Source(TableConfig, table.MAPPINGS),
+    dicom.SOURCE: Source(DicomConfig, dicom.MAPPINGS),
+    combine.SOURCE: Source(CombineConfig, ()),
 }
 """What can be read."""
 
@@ -48,6 +59,16 @@ def read(config: SourceConfig, root: Path, progress: Progress = silent) -> Manif
     match config:
         case Chestxray14Config():
             return chestxray14.read(root, config, progress)
+        case ChexpertConfig():
+            return chexpert.read(root, config, progress)
+        case MimicCxrJpgConfig():
+            return mimic_cxr_jpg.read(root, config, progress)
+        case TableConfig():
+            return table.read(root, config, progress)
+        case DicomConfig():
+            return dicom.read(root, config, progress)
+        case CombineConfig():
+            return combine.read(root, config, progress)
         case _:
             assert_never(config)
 

@@ -64,6 +64,9 @@ def _list_findings(source: str, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps([asdict(mapping) for mapping in mappings], indent=2))
         return
+    if not mappings:
+        console.say(f"{source}: has no labels of its own; its settings say which text becomes which finding")
+        return
     table = Table("label in the source", "finding", "note", title=f"{source}: what becomes what")
     for mapping in mappings:
         table.add_row(mapping.label, mapping.finding or "-", mapping.note)
