@@ -1,6 +1,7 @@
 """The prepare stage on simulated radiographs, and its command."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,14 +9,15 @@ import typer
 from typer.testing import CliRunner
 
 from pocketcxr.apps.cli.prepare import prepare as command
-from pocketcxr.domain.errors import UnknownNameError
+from pocketcxr.domain.errors import ManifestError, UnknownNameError, UsageError
 from pocketcxr.domain.study import Split
+from pocketcxr.manifest.image_files import ImagesConfig
 from pocketcxr.manifest.schema import read_manifest
 from pocketcxr.manifest.sources.chestxray14 import Chestxray14Config
 from pocketcxr.manifest.splits import SplitConfig
 from pocketcxr.phantom.config import PhantomConfig
 from pocketcxr.phantom.write import simulate
-from pocketcxr.recipes.prepare import prepare, source_config
+from pocketcxr.recipes.prepare import SOURCES, PrepareOptions, prepare, source_config
 
 
 @pytest.fixture(scope="module")
@@ -64,3 +66,41 @@ def test_the_command_talks_on_stderr_and_prints_json_on_stdout(simulated: Path, 
     assert out.is_file()
     quiet = CliRunner().invoke(app, ["chestxray14", str(simulated), "--out", str(out), "--labels-only"])
     assert quiet.stdout == ""
+
+
+def test_a_card_is_written_and_looking_for_leaks_needs_images(simulated: Path, tmp_path: Path) -> None:
+    options = PrepareOptions(check_images=True, card=tmp_path / "card")
+    prepare(Chestxray14Config(), simulated, tmp_path / "m.parquet", options)
+    assert (tmp_path / "card" / "card.html").is_file()
+    assert json.loads((tmp_path / "card" / "card.json").read_text())["num_images"] == 40
+    labels_only = Chestxray14Config(images=ImagesConfig(labels_only=True))
+    with pytest.raises(UsageError, match="--labels-only"):
+        prepare(labels_only, simulated, tmp_path / "other.parquet", options)
+
+
+def test_one_exposure_in_two_splits_stops_it_and_no_manifest_is_written(simulated: Path, tmp_path: Path) -> None:
+    root = tmp_path / "leaking"
+    shutil.copytree(simulated, root)
+    train = (root / "train_val_list.txt").read_text().split()[0]
+    test = (root / "test_list.txt").read_text().split()[0]
+    shutil.copy(root / "images" / train, root / "images" / test)
+    with pytest.raises(ManifestError, match=test):
+        prepare(Chestxray14Config(), root, tmp_path / "m.parquet", PrepareOptions(check_images=True))
+    assert not (tmp_path / "m.parquet").exists()
+    prepare(Chestxray14Config(), root, tmp_path / "m.parquet")
+
+
+@pytest.mark.parametrize("source", [name for name, source in SOURCES.items() if source.mappings])
+def test_what_becomes_what_is_shown_for_every_source(source: str) -> None:
+    app = typer.Typer()
+    app.command()(command)
+    done = CliRunner().invoke(app, [source, "--list-findings", "--json"])
+    assert done.exit_code == 0, done.output
+    shown = json.loads(done.stdout)
+    assert [one["label"] for one in shown] == [mapping.label for mapping in SOURCES[source].mappings]
+
+
+def test_without_a_folder_the_command_says_what_is_missing() -> None:
+    app = typer.Typer()
+    app.command()(command)
+    assert isinstance(CliRunner().invoke(app, ["chestxray14"]).exception, UsageError)

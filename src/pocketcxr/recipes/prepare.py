@@ -1,14 +1,18 @@
 """A data set's folder -> a manifest on disk."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import assert_never
 
-from pocketcxr.domain.errors import UnknownNameError
+import numpy as np
+
+from pocketcxr.domain.errors import UnknownNameError, UsageError
 from pocketcxr.domain.progress import Progress, silent
 from pocketcxr.manifest import combine
+from pocketcxr.manifest.card import write_card
 from pocketcxr.manifest.combine import CombineConfig
+from pocketcxr.manifest.leaks import check_leaks, refuse_leaks, sentences
 from pocketcxr.manifest.mapping import LabelMapping
 from pocketcxr.manifest.schema import Manifest, write_manifest
 from pocketcxr.manifest.sources import chestxray14, chexpert, dicom, mimic_cxr_jpg, table
@@ -73,8 +77,35 @@ def read(config: SourceConfig, root: Path, progress: Progress = silent) -> Manif
             assert_never(config)
 
 
-def prepare(config: SourceConfig, root: Path, out: Path, progress: Progress = silent) -> Summary:
-    """The counts of the manifest, after writing it to `out` (.parquet). Raises what the source's reader raises."""
+@dataclass(frozen=True)
+class PrepareOptions:
+    """What is done beside reading and writing."""
+
+    check_images: bool = False
+    """Decode all images and look for the same exposure under two patients or in two splits."""
+    card: Path | None = None
+    """Folder for the data card, card.html and card.json."""
+
+
+def prepare(
+    config: SourceConfig,
+    root: Path,
+    out: Path,
+    options: PrepareOptions = PrepareOptions(),  # noqa: B008 - frozen
+    progress: Progress = silent,
+) -> Summary:
+    """The counts of the manifest, after writing it to `out` (.parquet). Raises what the source's reader raises.
+
+    Raises ManifestError, and writes nothing but the card, where a patient, a study or an image is in two splits.
+    """
     manifest = read(config, root, progress)
-    write_manifest(manifest, out)
-    return summarise(manifest)
+    if options.check_images and manifest.header.is_labels_only:
+        raise UsageError("--check-images looks at images and --labels-only does not; leave one of them out")
+    leaks = check_leaks(manifest, options.check_images, progress)
+    if options.card is not None:
+        write_card(manifest, options.card, np.random.default_rng(0), leaks, progress)
+    refuse_leaks(leaks, str(root))
+    notes = (*manifest.header.notes, *sentences(leaks))
+    told = replace(manifest, header=manifest.header.model_copy(update={"notes": notes}))
+    write_manifest(told, out)
+    return summarise(told)

@@ -26,6 +26,10 @@ def prepare(
         typer.Option("--set", metavar="KEY=VALUE", help="One setting, as in split.seed=3. Repeatable."),
     ] = None,
     labels_only: Annotated[bool, typer.Option("--labels-only", help="Do not look at the images.")] = False,
+    check_images: Annotated[
+        bool, typer.Option("--check-images", help="Look for one exposure under two patients or in two splits.")
+    ] = False,
+    card: Annotated[Path | None, typer.Option(help="Folder for a data card: card.html and card.json.")] = None,
     list_findings: Annotated[
         bool, typer.Option("--list-findings", help="Show which label text becomes which finding, and end.")
     ] = False,
@@ -46,10 +50,12 @@ def prepare(
     if root is None or out is None:
         raise UsageError(f"give the folder and the manifest to write: pocketcxr prepare {source} ROOT --out M.parquet")
     with console.progress_bars() as progress:
-        summary = recipe.prepare(settings, root, out, progress)
+        summary = recipe.prepare(settings, root, out, recipe.PrepareOptions(check_images, card), progress)
     console.stderr.print(_table(summary))
     for note in summary.notes:
         console.say(note)
+    if card is not None:
+        console.say(f"data card: {card / 'card.html'}")
     console.say(f"{summary.num_images:,} images of {summary.num_patients:,} patients: {out}")
     if as_json:
         typer.echo(json.dumps(asdict(summary), indent=2))
