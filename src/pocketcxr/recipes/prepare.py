@@ -15,16 +15,38 @@ from pocketcxr.manifest.combine import CombineConfig
 from pocketcxr.manifest.leaks import check_leaks, refuse_leaks, sentences
 from pocketcxr.manifest.mapping import LabelMapping
 from pocketcxr.manifest.schema import Manifest, write_manifest
-from pocketcxr.manifest.sources import chestxray14, chexpert, dicom, mimic_cxr_jpg, table
+from pocketcxr.manifest.sources import (
+    chestmnist,
+    chestxray14,
+    chexpert,
+    dicom,
+    mimic_cxr_jpg,
+    open_i,
+    table,
+    vindr_cxr,
+)
+from pocketcxr.manifest.sources.chestmnist import ChestmnistConfig
 from pocketcxr.manifest.sources.chestxray14 import Chestxray14Config
 from pocketcxr.manifest.sources.chexpert import ChexpertConfig
 from pocketcxr.manifest.sources.dicom import DicomConfig
 from pocketcxr.manifest.sources.mimic_cxr_jpg import MimicCxrJpgConfig
+from pocketcxr.manifest.sources.open_i import OpenIConfig
 from pocketcxr.manifest.sources.table import TableConfig
+from pocketcxr.manifest.sources.vindr_cxr import VindrCxrConfig
 from pocketcxr.manifest.summary import Summary, summarise
 from pocketcxr.recipes.config import load_config
 
-SourceConfig = Chestxray14Config | ChexpertConfig | MimicCxrJpgConfig | TableConfig | DicomConfig | CombineConfig
+SourceConfig = (
+    Chestxray14Config
+    | ChexpertConfig
+    | ChestmnistConfig
+    | MimicCxrJpgConfig
+    | VindrCxrConfig
+    | OpenIConfig
+    | TableConfig
+    | DicomConfig
+    | CombineConfig
+)
 
 
 @dataclass(frozen=True)
@@ -38,7 +60,10 @@ class Source:
 SOURCES: dict[str, Source] = {
     chestxray14.SOURCE: Source(Chestxray14Config, chestxray14.MAPPINGS),
     chexpert.SOURCE: Source(ChexpertConfig, chexpert.MAPPINGS),
+    chestmnist.SOURCE: Source(ChestmnistConfig, chestmnist.MAPPINGS),
     mimic_cxr_jpg.SOURCE: Source(MimicCxrJpgConfig, mimic_cxr_jpg.MAPPINGS),
+    vindr_cxr.SOURCE: Source(VindrCxrConfig, vindr_cxr.MAPPINGS),
+    open_i.SOURCE: Source(OpenIConfig, open_i.MAPPINGS),
     table.SOURCE: Source(TableConfig, table.MAPPINGS),
     dicom.SOURCE: Source(DicomConfig, dicom.MAPPINGS),
     combine.SOURCE: Source(CombineConfig, ()),
@@ -65,8 +90,14 @@ def read(config: SourceConfig, root: Path, progress: Progress = silent) -> Manif
             return chestxray14.read(root, config, progress)
         case ChexpertConfig():
             return chexpert.read(root, config, progress)
+        case ChestmnistConfig():
+            return chestmnist.read(root, config, progress)
         case MimicCxrJpgConfig():
             return mimic_cxr_jpg.read(root, config, progress)
+        case VindrCxrConfig():
+            return vindr_cxr.read(root, config, progress)
+        case OpenIConfig():
+            return open_i.read(root, config, progress)
         case TableConfig():
             return table.read(root, config, progress)
         case DicomConfig():
