@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pocketcxr.distill.losses.features import hint
+from pocketcxr.distill.losses.features import attention, hint
 
 
 def _random(*shape: int, seed: int = 0) -> Tensor:
@@ -48,3 +48,24 @@ def test_the_order_of_the_batch_does_not_matter() -> None:
     student, teacher = _random(4, 3, 4, 4), _random(4, 3, 4, 4, seed=1)
     order = torch.tensor([2, 0, 3, 1])
     torch.testing.assert_close(hint(student[order], teacher[order]), hint(student, teacher))
+
+
+def test_attention_does_not_see_channels_signs_or_scales() -> None:
+    student = _random(4, 3, 4, 4)
+    doubled = torch.cat([student, -student], dim=1)
+    torch.testing.assert_close(attention(student, 9 * doubled), torch.tensor(0.0), rtol=0, atol=1e-12)
+    assert attention(student, _random(4, 3, 4, 4, seed=1)) > 1e-4
+
+
+def test_attention_worked_out_by_hand() -> None:
+    """Squares (9, 16) / norm against (1, 0): mean of (9 / r - 1)^2 and (16 / r)^2 with r^2 = 81 + 256."""
+    student, teacher = torch.tensor([[[[3.0, 4.0]]]]), torch.tensor([[[[2.0, 0.0]]]])
+    root = 337**0.5
+    expected = ((9 / root - 1) ** 2 + (16 / root) ** 2) / 2
+    torch.testing.assert_close(attention(student, teacher), torch.tensor(expected))
+
+
+def test_attention_maps_meet_on_the_coarser_grid_after_squaring() -> None:
+    fine = _random(2, 3, 4, 4)
+    energy = fine.square().mean(dim=1, keepdim=True).reshape(2, 1, 2, 2, 2, 2).mean(dim=(3, 5))
+    torch.testing.assert_close(attention(fine, energy.sqrt()), torch.tensor(0.0), rtol=0, atol=1e-12)

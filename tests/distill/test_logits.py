@@ -12,16 +12,29 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from pocketcxr.distill.losses.logits import bce, focal_bce, mld, soft_bce, xkd, xkd_sigmoid
+from pocketcxr.distill.losses.logits import (
+    Sides,
+    bce,
+    decoupled,
+    focal_bce,
+    mld,
+    partial_softmax,
+    soft_bce,
+    xkd,
+    xkd_sigmoid,
+)
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 Array = NDArray[np.float32]
 
+PRESENCE = torch.tensor([1.0, 0.0, 0.2]).expand(4, 3)
 FROM_TEACHER: dict[str, Loss] = {
     "xkd": lambda s, t: xkd(s, t, 2.0),
     "xkd-sigmoid": lambda s, t: xkd_sigmoid(s, t, 2.0),
     "mld": mld,
     "soft-bce": lambda s, t: soft_bce(s, t, 3.0),
+    "decoupled": lambda s, t: decoupled(s, t, PRESENCE, 2.0, Sides(1.0, 0.5)),
+    "partial-softmax": lambda s, t: partial_softmax(s, t, PRESENCE),
 }
 FROM_LABELS: dict[str, Loss] = {
     "bce": bce,
@@ -144,3 +157,43 @@ def test_mld_is_torchs_bernoulli_divergence() -> None:
 def test_soft_bce_at_certain_probabilities_is_bce() -> None:
     student, labels = torch.tensor([[0.3, -4.0, 2.0]]), torch.tensor([[1.0, 0.0, 1.0]])
     torch.testing.assert_close(soft_bce(student, (labels * 2 - 1) * 80, 1.0), bce(student, labels))
+
+
+def test_decoupled_averages_present_and_absent_findings_apart() -> None:
+    student, teacher = torch.tensor([[0.3, -4.0, 2.0, 1.0]]), torch.tensor([[1.0, 0.5, 2.5, -1.0]])
+    presence = torch.tensor([[1.0, 0.0, 0.0, torch.nan]])
+    expected = 2 * mld(student[:, :1], teacher[:, :1]) + 0.5 * mld(student[:, 1:3], teacher[:, 1:3])
+    torch.testing.assert_close(decoupled(student, teacher, presence, 1.0, Sides(2.0, 0.5)), expected)
+    warm = decoupled(student, teacher, presence, 2.0, Sides(2.0, 0.5))
+    torch.testing.assert_close(warm, 4 * decoupled(student / 2, teacher / 2, presence, 1.0, Sides(2.0, 0.5)))
+
+
+def test_decoupled_counts_an_uncertain_finding_on_both_sides() -> None:
+    student, teacher = torch.zeros(1, 4), torch.tensor([[2.0, -1.0, 0.5, 3.0]])
+    presence = torch.tensor([[0.8, 0.7, 0.4, 0.9]])
+    each = torch.stack([mld(student[:, i : i + 1], teacher[:, i : i + 1]) for i in range(4)])
+    expected = (presence[0] @ each) / presence.sum() + ((1 - presence[0]) @ each) / (1 - presence).sum()
+    torch.testing.assert_close(decoupled(student, teacher, presence, 1.0, Sides()), expected)
+
+
+def test_what_is_hardly_present_does_not_rule_decoupled() -> None:
+    student, teacher, hardly = torch.zeros(1, 2), torch.tensor([[2.0, -1.0]]), torch.full((1, 2), 1e-3)
+    assert decoupled(student, teacher, hardly, 1.0, Sides(absent=0.0)) < 2e-3
+
+
+def test_partial_softmax_is_l2ds_formula() -> None:
+    """Each present finding against all absent ones, with torch's KL divergence."""
+    student, teacher = torch.tensor([[0.3, -4.0, 2.0, 1.0]]), torch.tensor([[1.0, 0.5, 2.5, -1.0]])
+    presence = torch.tensor([[1.0, 0.0, 1.0, 0.0]])
+    expected = []
+    for present in (0, 2):
+        compared = [present, 1, 3]
+        log_student, log_teacher = (torch.log_softmax(logits[0, compared], dim=0) for logits in (student, teacher))
+        expected.append(functional.kl_div(log_student, log_teacher, log_target=True, reduction="sum"))
+    torch.testing.assert_close(partial_softmax(student, teacher, presence), torch.stack(expected).mean())
+
+
+def test_partial_softmax_needs_a_present_and_an_absent_finding() -> None:
+    student, teacher = torch.tensor([[0.3, -4.0]]), torch.tensor([[1.0, 0.5]])
+    for presence in ([[1.0, 1.0]], [[0.0, 0.0]], [[0.5, 0.5]], [[1.0, float("nan")]]):
+        assert partial_softmax(student, teacher, torch.tensor(presence)) == 0

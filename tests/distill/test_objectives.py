@@ -9,19 +9,25 @@ from pocketcxr.distill.config import (
     OBJECTIVES,
     BceTerm,
     ClassMapTerm,
+    DecoupledTerm,
+    DistTerm,
     FocalBceTerm,
     HintTerm,
+    L2dTerm,
     MldTerm,
     ObjectiveConfig,
+    RkdTerm,
+    Term,
     XkdTerm,
 )
 from pocketcxr.distill.losses.logits import focal_bce, xkd
 from pocketcxr.distill.objectives import (
     Labels,
     build_adapters,
-    hint_stride,
+    feature_stride,
     label_weights,
     needs_teacher,
+    presence,
     teacher_parts,
     terms,
     total,
@@ -75,21 +81,68 @@ def test_what_is_missing_is_named() -> None:
     with pytest.raises(ConfigError, match="'mld' learns from a teacher"):
         terms(OBJECTIVES["mld"], _output(0), None, LABELS, NO_ADAPTERS)
     with pytest.raises(ConfigError, match="build_adapters"):
-        terms(OBJECTIVES["soft-hint"], _output(0), _output(1), LABELS, NO_ADAPTERS)
+        terms(OBJECTIVES["soft-bce+hint"], _output(0), _output(1), LABELS, NO_ADAPTERS)
+
+
+@pytest.mark.parametrize("term", [ClassMapTerm(), HintTerm(), RkdTerm(), L2dTerm()])
+def test_a_teacher_without_the_part_a_term_compares_is_refused(term: Term) -> None:
+    teacher = _output(1)
+    if isinstance(term, ClassMapTerm | L2dTerm):
+        teacher = teacher._replace(class_maps=torch.zeros(4, 0, 1, 1))
+    else:
+        teacher = teacher._replace(features=torch.zeros(4, 0, 1, 1))
+    with pytest.raises(ConfigError, match=f"'{term.kind}' compares .*the teacher gives none"):
+        terms(ObjectiveConfig(terms=(term,)), _output(0), teacher, LABELS, NO_ADAPTERS)
+
+
+def test_presence_is_the_label_or_else_the_teachers_probability() -> None:
+    labels = torch.tensor([[1.0, 0.25, torch.nan, torch.nan]])
+    teacher = torch.tensor([[-9.0, 9.0, 0.0, torch.nan]])
+    expected = torch.tensor([[1.0, 0.25, 0.5, torch.nan]])
+    torch.testing.assert_close(presence(labels, teacher), expected, equal_nan=True)
+
+
+def test_every_part_that_an_objective_does_not_ask_for_may_be_missing() -> None:
+    """What the teacher cache leaves out is never looked at."""
+    for objective in OBJECTIVES.values():
+        kept = {"logits", *teacher_parts(objective)} if needs_teacher(objective) else set()
+        parts = {name: part if name in kept else torch.zeros(4, 0, 1, 1) for name, part in _output(1)._asdict().items()}
+        teacher = ModelOutput(**parts) if needs_teacher(objective) else None
+        losses = terms(objective, _output(0), teacher, LABELS, build_adapters(objective, 5, 5))
+        assert total(losses).isfinite()
+
+
+def test_factors_weigh_the_parts_of_a_term() -> None:
+    labels = Labels(torch.tensor([[1.0, 1, 1], [1, 1, 1], [1, 0, 0], [0, 0, 0]]))
+
+    def loss(term: Term) -> torch.Tensor:
+        value = total(terms(ObjectiveConfig(terms=(term,)), _output(0), _output(1), labels, NO_ADAPTERS))
+        assert value > 0
+        return value
+
+    first, second = loss(RkdTerm(distance=1, angle=0)), loss(RkdTerm(distance=0, angle=1))
+    torch.testing.assert_close(loss(RkdTerm(distance=3, angle=0.5)), 3 * first + 0.5 * second)
+    first, second = loss(DistTerm(within_image=0)), loss(DistTerm(within_finding=0))
+    torch.testing.assert_close(loss(DistTerm(within_image=0.5, within_finding=3)), 3 * first + 0.5 * second)
+    first, second = loss(L2dTerm(instance_aware=0)), loss(L2dTerm(class_aware=0, instance_aware=1))
+    torch.testing.assert_close(loss(L2dTerm(class_aware=3, instance_aware=0.5)), 3 * first + 0.5 * second)
+    first, second = loss(DecoupledTerm(absent=0)), loss(DecoupledTerm(present=0))
+    torch.testing.assert_close(loss(DecoupledTerm(present=3, absent=0.5)), 3 * first + 0.5 * second)
 
 
 def test_an_objective_says_what_it_needs() -> None:
-    assert not needs_teacher(OBJECTIVES["labels"])
+    assert not needs_teacher(OBJECTIVES["alone"])
     assert needs_teacher(OBJECTIVES["paper"])
-    assert hint_stride(OBJECTIVES["paper"]) is None
-    assert hint_stride(OBJECTIVES["soft-hint"]) == 16
+    assert feature_stride(OBJECTIVES["paper"]) is None
+    assert feature_stride(OBJECTIVES["soft-bce+hint"]) == 16
     assert teacher_parts(OBJECTIVES["paper"]) == ()
-    assert teacher_parts(OBJECTIVES["soft-hint"]) == ("features",)
-    assert teacher_parts(OBJECTIVES["explained"]) == ("class_maps",)
+    assert teacher_parts(OBJECTIVES["soft-bce+hint"]) == ("features",)
+    assert teacher_parts(OBJECTIVES["soft-bce+class-map"]) == ("class_maps",)
+    assert teacher_parts(OBJECTIVES["l2d"]) == ("class_maps", "features")
 
 
 def test_adapters_fit_the_channels_and_depend_on_their_seed_alone() -> None:
-    objective = OBJECTIVES["soft-hint"]
+    objective = OBJECTIVES["soft-bce+hint"]
     before = torch.get_rng_state()
     first, same, other = (build_adapters(objective, 5, 7, seed)["hint"] for seed in (0, 0, 1))
     assert torch.equal(torch.get_rng_state(), before)

@@ -4,10 +4,19 @@ Left out before, not masked after: 0 * NaN is NaN, in the backward pass too. Wit
 still has a graph.
 """
 
+from typing import NamedTuple
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
+
+
+class Sides(NamedTuple):
+    """Weights of `decoupled`'s two sides."""
+
+    present: float = 1.0
+    absent: float = 1.0
 
 
 def bce(
@@ -74,10 +83,7 @@ def mld(student: Float[Tensor, "b finding"], teacher: Float[Tensor, "b finding"]
     mean times their number.
     """
     known = ~teacher.isnan()
-    s, t = student[known], teacher[known]
-    if_present = torch.sigmoid(t) * (functional.logsigmoid(t) - functional.logsigmoid(s))
-    if_absent = torch.sigmoid(-t) * (functional.logsigmoid(-t) - functional.logsigmoid(-s))
-    return _mean(if_present + if_absent)
+    return _mean(_divergence(student[known], teacher[known]))
 
 
 def soft_bce(
@@ -89,6 +95,60 @@ def soft_bce(
     return temperature**2 * _mean(
         -torch.sigmoid(t) * functional.logsigmoid(s) - torch.sigmoid(-t) * functional.logsigmoid(-s)
     )
+
+
+def decoupled(
+    student: Float[Tensor, "b finding"],
+    teacher: Float[Tensor, "b finding"],
+    presence: Float[Tensor, "b finding"],
+    temperature: float,
+    sides: Sides,
+) -> Float[Tensor, ""]:
+    """T^2 (alpha * mean of KL over what is present + beta * mean of KL over what is absent).
+
+    Decoupled distillation (Zhao et al., CVPR 2022, arXiv 2203.08679: DKD = alpha TCKD + beta NCKD) carried over to
+    labels that do not exclude each other. There, the softmax divergence splits into the target class against the rest
+    and the rest among themselves. Here every finding is a target of its own, KL(Bernoulli(sigmoid(teacher / T)) ||
+    Bernoulli(sigmoid(student / T))), and nothing is left among the rest; what is decoupled are the findings an image
+    has, few, from those it has not, many. `presence` is the label, or a probability where nobody labelled: an entry
+    counts with it on the first side and with 1 - presence on the second. Each side's mean is over at least one whole
+    entry, so that a batch in which next to nothing is present cannot be ruled by what little there is.
+    """
+    known = ~(teacher.isnan() | presence.isnan())
+    divergence = _divergence(student[known] / temperature, teacher[known] / temperature)
+    present = presence[known]
+    return temperature**2 * (
+        sides.present * _weighted_mean(divergence, present) + sides.absent * _weighted_mean(divergence, 1 - present)
+    )
+
+
+def partial_softmax(
+    student: Float[Tensor, "b finding"], teacher: Float[Tensor, "b finding"], presence: Float[Tensor, "b finding"]
+) -> Float[Tensor, ""]:
+    """KL(teacher || student) between softmaxes over {one present finding, all absent ones}, mean over the present.
+
+    PS of the L2D repository (Yang et al., ICCV 2023), which divides by the number of images instead: present findings
+    do not compete with each other. Present is what has a presence (`decoupled`) over 0.5, absent under 0.5.
+    """
+    known = ~(teacher.isnan() | presence.isnan())
+    image, finding = (known & (presence > 0.5)).nonzero(as_tuple=True)
+    own = functional.one_hot(finding, student.shape[1]).bool()
+    compared = own | (known & (presence < 0.5))[image]
+    log_student = torch.log_softmax(torch.where(compared, student[image], -torch.inf), dim=1)[compared]
+    log_teacher = torch.log_softmax(torch.where(compared, teacher[image], -torch.inf), dim=1)[compared]
+    return (log_teacher.exp() * (log_teacher - log_student)).sum() / max(len(image), 1)
+
+
+def _divergence(student: Float[Tensor, " n"], teacher: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """KL(Bernoulli(sigmoid(teacher)) || Bernoulli(sigmoid(student)))."""
+    if_present = torch.sigmoid(teacher) * (functional.logsigmoid(teacher) - functional.logsigmoid(student))
+    if_absent = torch.sigmoid(-teacher) * (functional.logsigmoid(-teacher) - functional.logsigmoid(-student))
+    return if_present + if_absent
+
+
+def _weighted_mean(values: Float[Tensor, " n"], weights: Float[Tensor, " n"]) -> Float[Tensor, ""]:
+    """The weighted mean; where the weights come to less than 1, the weighted sum."""
+    return (weights * values).sum() / weights.sum().clamp(min=1)
 
 
 def _softmax_of_known(logits: Float[Tensor, "b finding"], known: Tensor) -> Float[Tensor, "b finding"]:
