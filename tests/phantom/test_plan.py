@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pocketcxr.domain.findings import CHESTXRAY14
-from pocketcxr.domain.study import ViewPosition
+from pocketcxr.domain.study import Split, ViewPosition
 from pocketcxr.phantom.config import LabelNoise, PhantomConfig
-from pocketcxr.phantom.plan import PlannedImage, plan
+from pocketcxr.phantom.plan import VALIDATION_SHARE, PlannedImage, plan
 from pocketcxr.phantom.prevalence import CO_OCCURRENCE, IMAGES_PER_PATIENT, NUM_AP, NUM_IMAGES, latent_model
 
 configs = st.builds(
@@ -67,11 +67,21 @@ def test_patients_count_from_one_and_their_studies_from_nought_up_to_the_limit(c
 @given(configs)
 def test_no_patient_is_in_two_lists_and_the_test_share_is_the_asked_one(config: PhantomConfig) -> None:
     groups = by_patient(plan(config))
-    assert all(len({image.is_test for image in images}) == 1 for images in groups.values())
+    assert all(len({image.split for image in images}) == 1 for images in groups.values())
     num_test = sum(images[0].is_test for images in groups.values())
     assert abs(num_test - config.test_fraction * len(groups)) <= 1
     if len(groups) > 1 and 0 < config.test_fraction < 1:
         assert 0 < num_test < len(groups)
+
+
+@laws
+@given(configs)
+def test_the_validation_part_is_its_share_of_the_patients_that_are_not_for_testing(config: PhantomConfig) -> None:
+    groups = by_patient(plan(config)).values()
+    others = [images[0].split for images in groups if not images[0].is_test]
+    num_validation = others.count(Split.VALIDATION)
+    assert abs(num_validation - VALIDATION_SHARE * len(others)) <= 1
+    assert len(others) < 2 or 0 < num_validation < len(others)
 
 
 @laws
@@ -86,7 +96,7 @@ def test_a_patient_stays_the_same_person_in_all_images(config: PhantomConfig) ->
 def test_a_larger_set_of_the_same_seed_begins_with_the_same_images(config: PhantomConfig, more: int) -> None:
     larger = plan(config.model_copy(update={"images": config.images + more}))
     for image, same in zip(plan(config), larger, strict=False):
-        assert replace(image, is_test=False) == replace(same, is_test=False)
+        assert replace(image, split=Split.TRAIN) == replace(same, split=Split.TRAIN)
 
 
 @laws

@@ -5,9 +5,9 @@ from typing import Annotated
 from pydantic import BaseModel, Field, field_validator
 
 from pocketcxr.domain.errors import ConfigError, UnknownNameError
-from pocketcxr.domain.findings import CHESTXRAY14
+from pocketcxr.domain.findings import CHESTXRAY14, CHEXPERT
 
-LAYOUTS: tuple[str, ...] = ("chestxray14",)
+LAYOUTS: tuple[str, ...] = ("chestxray14", "chexpert", "padchest", "chestmnist")
 
 Rate = Annotated[float, Field(ge=0, le=1)]
 
@@ -47,6 +47,45 @@ FALSE_POSITIVE: dict[str, float] = {
 }
 """At strength 1, false labels as a share of the finding's prevalence: negations ("no effusion") read as findings."""
 
+UNCERTAIN: dict[str, float] = {
+    "No_Finding": 0.0,
+    "Enlarged_Cardiomediastinum": 0.528,
+    "Cardiomegaly": 0.223,
+    "Lung_Opacity": 0.045,
+    "Lung_Lesion": 0.136,
+    "Edema": 0.192,
+    "Consolidation": 0.653,
+    "Pneumonia": 0.774,
+    "Atelectasis": 0.501,
+    "Pneumothorax": 0.133,
+    "Effusion": 0.111,
+    "Pleural_Other": 0.420,
+    "Fracture": 0.063,
+    "Support_Devices": 0.008,
+}
+"""At strength 1, of CheXpert's observations named as there or perhaps there, the share that is perhaps there (-1).
+
+Counted over the 191,027 frontal images of CheXpert's train.csv, as are the shares of UNMENTIONED.
+"""
+
+UNMENTIONED: dict[str, float] = {
+    "No_Finding": 1.0,
+    "Enlarged_Cardiomediastinum": 0.911,
+    "Cardiomegaly": 0.951,
+    "Lung_Opacity": 0.945,
+    "Lung_Lesion": 0.996,
+    "Edema": 0.877,
+    "Consolidation": 0.872,
+    "Pneumonia": 0.989,
+    "Atelectasis": 0.992,
+    "Pneumothorax": 0.720,
+    "Effusion": 0.758,
+    "Pleural_Other": 0.999,
+    "Fracture": 0.989,
+    "Support_Devices": 0.936,
+}
+"""At strength 1, of CheXpert's observations not named as there, the share that is not named at all (blank)."""
+
 LOOK_ALIKES: tuple[tuple[str, ...], ...] = (
     ("Infiltration", "Pneumonia", "Consolidation"),
     ("Nodule", "Mass"),
@@ -70,19 +109,33 @@ class LabelNoise(BaseModel, frozen=True, extra="forbid"):
     """Of findings that are there, mentioned, and have a look-alike: the share labelled as the look-alike instead."""
     carried_over: Rate = 0.15
     """Of findings gone since the patient's image before: the share that the report still names."""
+    uncertain: dict[str, Rate] = UNCERTAIN
+    """Layout chexpert: of what a report names, the share it is not sure of, by observation."""
+    unmentioned: dict[str, Rate] = UNMENTIONED
+    """Layout chexpert: of what a report does not find, the share it does not speak of, by observation."""
 
     @field_validator("false_negative", "false_positive")
     @classmethod
-    def _rates_are_whole(cls, rates: dict[str, float]) -> dict[str, float]:
-        for name in rates:
-            if name not in CHESTXRAY14:
-                raise UnknownNameError.of("finding", name, CHESTXRAY14)
-        missing = [name for name in CHESTXRAY14 if name not in rates]
-        if missing:
-            raise ConfigError(
-                f"label_noise: no rate for {', '.join(missing)}; give each of the 14 findings one (0 for none)"
-            )
-        return rates
+    def _findings_have_rates(cls, rates: dict[str, float]) -> dict[str, float]:
+        return _whole(rates, CHESTXRAY14)
+
+    @field_validator("uncertain", "unmentioned")
+    @classmethod
+    def _observations_have_rates(cls, rates: dict[str, float]) -> dict[str, float]:
+        return _whole(rates, CHEXPERT)
+
+
+def _whole(rates: dict[str, float], findings: tuple[str, ...]) -> dict[str, float]:
+    """The rates, once it is sure that each finding has one."""
+    for name in rates:
+        if name not in findings:
+            raise UnknownNameError.of("finding", name, findings)
+    missing = [name for name in findings if name not in rates]
+    if missing:
+        raise ConfigError(
+            f"label_noise: no rate for {', '.join(missing)}; give each of the {len(findings)} findings one (0 for none)"
+        )
+    return rates
 
 
 class PhantomConfig(BaseModel, frozen=True, extra="forbid"):
@@ -90,12 +143,12 @@ class PhantomConfig(BaseModel, frozen=True, extra="forbid"):
 
     layout: str = "chestxray14"
     images: Annotated[int, Field(ge=1, le=10_000_000)]
-    size: Annotated[int, Field(ge=32, le=2048)] = 256
+    size: Annotated[int, Field(ge=28, le=2048)] = 256
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     prevalence_scale: Annotated[float, Field(gt=0, le=50)] = 1.0
     """Multiplies every finding's published prevalence (at most to 0.4): small sets otherwise have few positives."""
     test_fraction: Rate = 0.2
-    """Share of the patients in test_list.txt; unless this is 0 or 1, at least one of two or more is on either side."""
+    """Share of the test patients; unless this is 0 or 1, at least one of two or more is on either side."""
     max_images_per_patient: Annotated[int, Field(ge=1, le=20)] = 12
     """Patients with more are left out of the published distribution, whose table in prevalence.py ends at 20."""
     label_noise: LabelNoise = LabelNoise()
@@ -106,3 +159,8 @@ class PhantomConfig(BaseModel, frozen=True, extra="forbid"):
         if name not in LAYOUTS:
             raise UnknownNameError.of("layout", name, LAYOUTS)
         return name
+
+    def told(self) -> str:
+        """The settings that the layout uses, as JSON: equal texts, equal files."""
+        is_stated = self.layout == "chexpert"
+        return self.model_dump_json(exclude=None if is_stated else {"label_noise": {"uncertain", "unmentioned"}})

@@ -1,13 +1,14 @@
 """SIMULATED.txt: tells people what the folder is, and the next run whether it may go on in it."""
 
 import json
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
 from pocketcxr._version import __version__
 from pocketcxr.domain.errors import UsageError
 from pocketcxr.phantom.config import PhantomConfig
-from pocketcxr.phantom.tables import RELEASED_SIZE
+from pocketcxr.phantom.layouts.choice import layout_named
 
 FILE_NAME = "SIMULATED.txt"
 
@@ -15,22 +16,17 @@ TEXT = """\
 SIMULATED chest radiographs
 ===========================
 
-Nothing in this folder comes from a patient. Every image was computed by pocketcxr, and every label, age and sex was
-drawn at random. The files follow the layout of ChestX-ray14 (Wang et al., CVPR 2017), so that its readers read them.
+{about}
 
 Research use only. A figure measured on these images says how software behaves, not how it does on patients. A model
 trained on them alone must not be used on patients.
 
-images/                            the radiographs; each carries this notice in a PNG text chunk
-Data_Entry_2017_v2020.csv          labels, with the label noise of the configuration below
-Data_Entry_2017_v2020_clean.csv    the same table with what is truly there
-BBox_List_2017.csv                 boxes of every finding that is truly there, of all images; as officially, in pixels
-                                   of {released} x {released} images: multiply by image size / {released}
-severities.csv                     how far each finding has gone: its quantile among images that have it, 0..1
-devices.csv                        lines, tubes, leads and implants over the chest
-train_val_list.txt, test_list.txt  the split; a patient is in one of them only
-
+{contents}
 """
+ABOUT = (
+    "Nothing in this folder comes from a patient. Every image was computed by pocketcxr, and every label, age and sex "
+    "was drawn at random. The files follow {follows}, so that its readers read them."
+)
 STATE, VERSION, CONFIG = "state: ", "version: ", "config: "
 UNFINISHED, COMPLETE = "unfinished", "complete"
 
@@ -69,7 +65,7 @@ def finish(out: Path, config: PhantomConfig) -> None:
 def _read_own(path: Path, config: PhantomConfig) -> Notice:
     """The notice in `path`. Raises UsageError if it tells of another configuration or version."""
     found = _read(path)
-    wanted = _as_json(config)
+    wanted = config.told()
     next_step = f"name another folder, or delete {path.parent}"
     if found.version != __version__:
         message = f"{path.parent} was simulated by pocketcxr {found.version}, this is {__version__}: images may differ"
@@ -110,12 +106,10 @@ def _told(key: str, there: object, asked: object) -> str:
 
 
 def _write(out: Path, config: PhantomConfig, state: str) -> None:
-    text = TEXT.format(released=RELEASED_SIZE)
-    text += f"{STATE}{state}\n{VERSION}{__version__}\nseed: {config.seed}\n{CONFIG}{_as_json(config)}\n"
+    layout = layout_named(config.layout)
+    about = textwrap.fill(ABOUT.format(follows=layout.follows), width=120)
+    text = TEXT.format(about=about, contents=layout.contents)
+    text += f"{STATE}{state}\n{VERSION}{__version__}\nseed: {config.seed}\n{CONFIG}{config.told()}\n"
     part = out / f"{FILE_NAME}.part"
     part.write_text(text, encoding="utf-8")
     part.replace(out / FILE_NAME)
-
-
-def _as_json(config: PhantomConfig) -> str:
-    return config.model_dump_json()

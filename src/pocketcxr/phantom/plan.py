@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from pocketcxr.domain.findings import CHESTXRAY14
 from pocketcxr.domain.progress import Progress, silent
-from pocketcxr.domain.study import Sex, ViewPosition
+from pocketcxr.domain.study import Sex, Split, ViewPosition
 from pocketcxr.phantom.anatomy import draw_patient
 from pocketcxr.phantom.config import PhantomConfig
 from pocketcxr.phantom.labels import ErrorRates, Flags, error_rates, report
@@ -18,6 +18,8 @@ NUM_FINDINGS = len(CHESTXRAY14)
 STAGE = "planning"
 PATIENTS_A_CALL = 500
 """Patients between two calls of `progress`."""
+VALIDATION_SHARE = 0.125
+"""Of the patients that are not for testing, those of the validation part, in layouts that have one."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +37,16 @@ class PlannedImage:
     age_years: int
     severities: tuple[float, ...]
     labels: tuple[str, ...]
-    is_test: bool
+    split: Split
+
+    @property
+    def is_test(self) -> bool:
+        """Whether the image is for testing only."""
+        return self.split is Split.TEST
 
     @property
     def image_id(self) -> str:
-        """The file's name, as the official data set forms it."""
+        """The file's name, as ChestX-ray14 forms it."""
         return f"{self.patient:08d}_{self.study:03d}.png"
 
     @property
@@ -51,28 +58,28 @@ class PlannedImage:
 def plan(config: PhantomConfig, progress: Progress = silent) -> tuple[PlannedImage, ...]:
     """Exactly `config.images` images, by patient and in time.
 
-    A larger data set of the same seed begins with the same images; only who is a test patient may change.
+    A larger data set of the same seed begins with the same images; only who is in which part may change.
     """
     model = latent_model(config.prevalence_scale)
     rates = error_rates(config.label_noise, model.prevalence[:NUM_FINDINGS])
     counts = _images_per_patient(config)
-    test_patients = _test_patients(config, len(counts))
+    splits = _splits(config, len(counts))
     images: list[PlannedImage] = []
     for patient, num_images in enumerate(counts, start=1):
         if patient % PATIENTS_A_CALL == 1:
             progress(STAGE, len(images), config.images)
-        images += _follow_up(config, model, rates, _Visit(patient, num_images, patient in test_patients))
+        images += _follow_up(config, model, rates, _Visit(patient, num_images, splits[patient - 1]))
     progress(STAGE, len(images), config.images)
     return tuple(images)
 
 
 @dataclass(frozen=True)
 class _Visit:
-    """How many images are taken of a patient, and for which list."""
+    """How many images are taken of a patient, and for which part."""
 
     patient: int
     num_images: int
-    is_test: bool
+    split: Split
 
 
 def _follow_up(config: PhantomConfig, model: LatentModel, rates: ErrorRates, visit: _Visit) -> tuple[PlannedImage, ...]:
@@ -94,7 +101,7 @@ def _follow_up(config: PhantomConfig, model: LatentModel, rates: ErrorRates, vis
             age_years=patient.age_years,
             severities=tuple(severities[study, :NUM_FINDINGS].tolist()),
             labels=_names(report(is_there[study, :NUM_FINDINGS], before[study], rates, rng)),
-            is_test=visit.is_test,
+            split=visit.split,
         )
         images.append(image)
     return tuple(images)
@@ -115,13 +122,23 @@ def _images_per_patient(config: PhantomConfig) -> tuple[int, ...]:
     return tuple(counts)
 
 
-def _test_patients(config: PhantomConfig, num_patients: int) -> frozenset[int]:
-    """The patients of test_list.txt: those that rank lowest in a draw of their own, so that the share is exact."""
-    wanted = round(config.test_fraction * num_patients)
-    if 0 < config.test_fraction < 1 and num_patients > 1:
-        wanted = min(max(wanted, 1), num_patients - 1)
+def _splits(config: PhantomConfig, num_patients: int) -> tuple[Split, ...]:
+    """The part of each patient, by rank in a draw of their own, so that the shares are exact."""
+    num_test = _share(config.test_fraction, num_patients)
+    num_validation = _share(VALIDATION_SHARE, num_patients - num_test)
     rolls = [stream(config.seed, patient, SPLIT).random() for patient in range(1, num_patients + 1)]
-    return frozenset(int(index) + 1 for index in np.argsort(rolls, kind="stable")[:wanted])
+    splits = [Split.TRAIN] * num_patients
+    for rank, index in enumerate(np.argsort(rolls, kind="stable")[: num_test + num_validation]):
+        splits[index] = Split.TEST if rank < num_test else Split.VALIDATION
+    return tuple(splits)
+
+
+def _share(fraction: float, num_patients: int) -> int:
+    """How many of the patients are taken; of two or more at least one is, and one is left, unless all or none is."""
+    wanted = round(fraction * num_patients)
+    if 0 < fraction < 1 and num_patients > 1:
+        wanted = min(max(wanted, 1), num_patients - 1)
+    return wanted
 
 
 def _names(flags: Flags) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 import numpy as np
 
 # Purposes: the third word of every key. A new purpose gets a new number; numbers are never reused.
-COUNTS, PATIENT, SEVERITY, STUDY, NOISE, LABEL, FINDING, DEVICE, SPLIT = range(9)
+COUNTS, PATIENT, SEVERITY, STUDY, NOISE, LABEL, FINDING, DEVICE, SPLIT, STATE, READER, DATE = range(12)
 
 
 def stream(seed: int, patient: int, purpose: int, index: int = 0) -> np.random.Generator:

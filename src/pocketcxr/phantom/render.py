@@ -48,9 +48,13 @@ class RenderRequest:
 
 @dataclass(frozen=True)
 class Rendered:
-    """An image and the truth about it. pixels: uint8 [size, size], bright = more attenuation; boxes: >= 1 a finding."""
+    """An image and the truth about it. boxes: >= 1 a finding.
+
+    pixels: uint8 [size, size], bright = more attenuation; gray: the same, 0..255, before it is rounded.
+    """
 
     pixels: NDArray[np.uint8]
+    gray: Map
     boxes: dict[str, tuple[Box, ...]]
     sex: Sex
     age_years: int
@@ -81,6 +85,7 @@ def render(request: RenderRequest) -> Rendered:
     in_order = {finding: boxes[finding] for finding in CHESTXRAY14 if finding in boxes}
     return Rendered(
         pixels=np.rint(shown).astype(np.uint8),
+        gray=shown,
         boxes=in_order,
         sex=sitting.patient.sex,
         age_years=sitting.patient.age_years,

@@ -14,7 +14,8 @@ from multiprocessing.synchronize import Event
 
 from pocketcxr.domain.errors import PocketCxrError
 from pocketcxr.domain.progress import Progress
-from pocketcxr.phantom.picture import Drawn, Job, draw
+from pocketcxr.phantom.drawing import Job, draw
+from pocketcxr.phantom.picture import Drawn
 from pocketcxr.phantom.plan import PlannedImage
 
 STAGE = "simulating"

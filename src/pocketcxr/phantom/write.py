@@ -7,9 +7,10 @@ from pocketcxr.domain.errors import PocketCxrError, UsageError
 from pocketcxr.domain.progress import Progress, silent
 from pocketcxr.phantom import notice
 from pocketcxr.phantom.config import PhantomConfig
-from pocketcxr.phantom.picture import IMAGES, PART_SUFFIX, Job
+from pocketcxr.phantom.drawing import Job
+from pocketcxr.phantom.layouts.choice import layout_named
+from pocketcxr.phantom.picture import PART_SUFFIX
 from pocketcxr.phantom.plan import plan
-from pocketcxr.phantom.tables import write_tables
 from pocketcxr.phantom.workers import STAGE, draw_all
 
 logger = logging.getLogger(__name__)
@@ -27,12 +28,11 @@ def simulate(out: Path, config: PhantomConfig, workers: int = 1, progress: Progr
             logger.info("%s holds this simulation already", out)
             progress(STAGE, config.images, config.images)
             return out
-        (out / IMAGES).mkdir(exist_ok=True)
         images = plan(config, progress)
         drawn = draw_all(Job(out, config), images, workers, progress)
-        for part in (out / IMAGES).glob(f"*{PART_SUFFIX}"):
+        for part in list(out.rglob(f"*{PART_SUFFIX}")):
             part.unlink()
-        write_tables(out, config, images, drawn)
+        layout_named(config.layout).write_tables(out, config, images, drawn)
         notice.finish(out, config)
     except OSError as error:
         raise PocketCxrError(

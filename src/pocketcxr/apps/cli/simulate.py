@@ -10,17 +10,26 @@ import typer
 from pocketcxr.apps.cli import console
 from pocketcxr.domain.errors import UsageError
 
+DEFAULT_SIZES = {"chestmnist": 64}
+"""Sides in pixels where the default is another than 256: MedMNIST has no such size."""
+
 
 def simulate(
     out: Annotated[Path, typer.Argument(help="A new or empty folder, or an earlier simulation to go on with.")],
-    layout: Annotated[str, typer.Option(help="Layout of the files: chestxray14.")] = "chestxray14",
+    layout: Annotated[
+        str, typer.Option(help="Layout of the files: chestxray14, chexpert, padchest or chestmnist.")
+    ] = "chestxray14",
     images: Annotated[int, typer.Option(help="Number of images.")] = 2000,
-    size: Annotated[int, typer.Option(help="Side of the square images, pixels.")] = 256,
+    size: Annotated[
+        int | None, typer.Option(help="Side of the square images, pixels.", show_default="256; chestmnist: 64")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Equal seeds and settings give equal files.")] = 0,
     workers: Annotated[int | None, typer.Option(help="Processes; one for each processor if not given.")] = None,
     label_noise: Annotated[float, typer.Option(help="Strength of the label noise, 0 (none) to 1.")] = 0.0,
     prevalence_scale: Annotated[float, typer.Option(help="Multiplies the published prevalences.")] = 1.0,
-    test_fraction: Annotated[float, typer.Option(help="Share of the patients in test_list.txt.")] = 0.2,
+    test_fraction: Annotated[
+        float, typer.Option(help="Share of the patients for testing; padchest has no such part.")
+    ] = 0.2,
 ) -> None:
     """Simulate chest radiographs with known findings, boxes and label noise. Research use only."""
     from pydantic import ValidationError
@@ -32,7 +41,7 @@ def simulate(
         config = PhantomConfig(
             layout=layout,
             images=images,
-            size=size,
+            size=DEFAULT_SIZES.get(layout, 256) if size is None else size,
             seed=seed,
             prevalence_scale=prevalence_scale,
             test_fraction=test_fraction,
@@ -42,8 +51,17 @@ def simulate(
         raise UsageError("\n".join(_explain(dict(problem)) for problem in error.errors())) from error
     with console.progress_bars() as progress:
         recipe.simulate(config, out, _num_processors() if workers is None else workers, progress)
-    console.say(f"{images} simulated radiographs of {size} x {size} pixels: {out}")
-    console.say(f"next: pocketcxr prepare {layout} {out} --out {out.with_suffix('.parquet')}")
+    console.say(f"{images} simulated radiographs of {config.size} x {config.size} pixels: {out}")
+    console.say(_next_step(layout, config.size, out))
+
+
+def _next_step(layout: str, size: int, out: Path) -> str:
+    """What to do with the data set."""
+    from pocketcxr.phantom.layouts.chestmnist import SIZES
+
+    if layout == "chestmnist" and size not in SIZES:
+        return f"`pocketcxr prepare chestmnist` reads the sizes of MedMNIST only: {', '.join(map(str, SIZES))}"
+    return f"next: pocketcxr prepare {layout} {out} --out {out.with_suffix('.parquet')}"
 
 
 def _explain(problem: dict[str, object]) -> str:

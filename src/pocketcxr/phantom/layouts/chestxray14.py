@@ -1,15 +1,15 @@
-"""The tables beside the images: the official columns of ChestX-ray14, unchanged, then one that says simulated."""
+"""The layout of ChestX-ray14: the official columns, unchanged, then one that says simulated."""
 
-import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pocketcxr.domain.findings import CHESTXRAY14, NO_FINDING
 from pocketcxr.phantom.config import PhantomConfig
+from pocketcxr.phantom.layouts.layout import Layout
+from pocketcxr.phantom.layouts.tables import MARK, TRUTH_CONTENTS, Row, write_table, write_truth
 from pocketcxr.phantom.picture import Drawn
 from pocketcxr.phantom.plan import PlannedImage
 
-MARK = "yes"
 RELEASED_SIZE = 1024
 """Official boxes are in pixels of the images as released, 1024 x 1024, whatever size a copy has."""
 
@@ -34,23 +34,28 @@ BOX_HEADER: tuple[str, ...] = ("Image Index", "Finding Label", "Bbox [x", "y", "
 BOX_SPELLING: dict[str, str] = {"Infiltration": "Infiltrate"}
 """Findings that the official list of boxes spells in another way."""
 
-Row = Sequence[str | int]
+CONTENTS = f"""\
+images/                            the radiographs; each carries this notice in a PNG text chunk
+Data_Entry_2017_v2020.csv          labels, with the label noise of the configuration below
+Data_Entry_2017_v2020_clean.csv    the same table with what is truly there
+BBox_List_2017.csv                 boxes of every finding that is truly there, of all images; as officially, in pixels
+                                   of {RELEASED_SIZE} x {RELEASED_SIZE} images: multiply by image size / {RELEASED_SIZE}
+{TRUTH_CONTENTS}\
+train_val_list.txt, test_list.txt  the split; a patient is in one of them only
+"""
 
 
 def write_tables(out: Path, config: PhantomConfig, images: Sequence[PlannedImage], drawn: Sequence[Drawn]) -> None:
     """Writes every table and list; drawn[i] belongs to images[i]."""
     labelled = (_entry(image, image.labels, config.size) for image in images)
-    _write(out / "Data_Entry_2017_v2020.csv", ENTRY_HEADER, labelled)
+    write_table(out / "Data_Entry_2017_v2020.csv", ENTRY_HEADER, labelled, "none")
     clean = (_entry(image, image.truth, config.size) for image in images)
-    _write(out / "Data_Entry_2017_v2020_clean.csv", ENTRY_HEADER, clean)
+    write_table(out / "Data_Entry_2017_v2020_clean.csv", ENTRY_HEADER, clean, "none")
     pairs = list(zip(images, drawn, strict=True))
     scale = RELEASED_SIZE / config.size
     boxes = (row for image, truth in pairs for row in _boxes(image, truth, scale))
-    _write(out / "BBox_List_2017.csv", BOX_HEADER, boxes)
-    severities = (row for image in images for row in _severities(image))
-    _write(out / "severities.csv", ("Image Index", "Finding Label", "Severity", "Simulated"), severities)
-    devices = ((image.image_id, device, MARK) for image, truth in pairs for device in truth.devices)
-    _write(out / "devices.csv", ("Image Index", "Device", "Simulated"), devices)
+    write_table(out / "BBox_List_2017.csv", BOX_HEADER, boxes, "none")
+    write_truth(out, [image.image_id for image in images], images, drawn)
     _write_list(out / "train_val_list.txt", (image.image_id for image in images if not image.is_test))
     _write_list(out / "test_list.txt", (image.image_id for image in images if image.is_test))
 
@@ -69,19 +74,15 @@ def _boxes(image: PlannedImage, truth: Drawn, scale: float) -> Iterable[Row]:
             yield (image.image_id, BOX_SPELLING.get(finding, finding), *sides, "", "", MARK)
 
 
-def _severities(image: PlannedImage) -> Iterable[Row]:
-    for finding, severity in zip(CHESTXRAY14, image.severities, strict=True):
-        if severity >= 0:
-            yield (image.image_id, finding, f"{severity:.4f}", MARK)
-
-
-def _write(path: Path, header: Row, rows: Iterable[Row]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONE)
-        writer.writerow(header)
-        writer.writerows(rows)
-
-
 def _write_list(path: Path, names: Iterable[str]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         file.writelines(f"{name}\n" for name in names)
+
+
+LAYOUT = Layout(
+    follows="the layout of ChestX-ray14 (Wang et al., CVPR 2017)",
+    contents=CONTENTS,
+    picture="png-8",
+    path=lambda image: f"images/{image.image_id}",
+    write_tables=write_tables,
+)
