@@ -9,9 +9,13 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from pocketcxr.data import cache, reading
 from pocketcxr.data.dataset import Cohort
+from pocketcxr.data.images import in_memory
 from pocketcxr.domain.study import LabelState
+from pocketcxr.imaging.load import load
 from pocketcxr.imaging.preprocess import PreprocessSpec
+from pocketcxr.imaging.radiograph import Radiograph
 from pocketcxr.manifest.schema import Manifest, ManifestHeader
 
 FINDINGS = ("Effusion", "Nodule")
@@ -32,7 +36,7 @@ def make_cohort() -> Callable[[NDArray[np.float32]], Cohort]:
     def make(labels: NDArray[np.float32]) -> Cohort:
         num = len(labels)
         return Cohort(
-            images=_images(num),
+            images=in_memory(_images(num)),
             labels=labels,
             image_ids=tuple(f"image{i}" for i in range(num)),
             patient_ids=tuple(f"patient{i // 2}" for i in range(num)),
@@ -45,16 +49,18 @@ def make_cohort() -> Callable[[NDArray[np.float32]], Cohort]:
 
 @pytest.fixture
 def make_manifest(tmp_path: Path) -> Callable[[Sequence[str]], Manifest]:
-    """A function of file names that writes random 48 x 40 PNGs under tmp_path/files and gives their manifest.
+    """A function of file names that writes random 48 x 40 PNGs and gives their manifest.
 
-    A file named broken*.png holds text; one named missing*.png is not written.
+    A file named broken*.png holds text; one named missing*.png is not written; one that is there is left as it is.
     """
-    root = tmp_path / "files"
+    root = tmp_path / "Röntgen files"
 
     def make(names: Sequence[str]) -> Manifest:
         root.mkdir(exist_ok=True)
-        rng = np.random.default_rng(1)
         for name in names:
+            if (root / name).exists():
+                continue
+            rng = np.random.default_rng(list(name.encode()))
             pixels = rng.integers(0, 256, (48, 40), dtype=np.uint8)
             if name.startswith("broken"):
                 (root / name).write_text("this is no image")
@@ -73,3 +79,17 @@ def make_manifest(tmp_path: Path) -> Callable[[Sequence[str]], Manifest]:
         return Manifest(table=table, regions=pd.DataFrame(), header=header)
 
     return make
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the files decoded so far; chunks are of three files."""
+    names: list[str] = []
+
+    def counted(path: Path) -> Radiograph:
+        names.append(path.name)
+        return load(path)
+
+    monkeypatch.setattr(reading, "load", counted)
+    monkeypatch.setattr(cache, "_CHUNK", 3)
+    return names

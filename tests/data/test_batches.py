@@ -19,6 +19,7 @@ from pocketcxr.data.batches import (
     plain_pixels,
 )
 from pocketcxr.data.dataset import Cohort
+from pocketcxr.data.images import in_memory
 from pocketcxr.imaging.preprocess import PreprocessSpec, normalise
 
 MakeCohort = Callable[[NDArray[np.float32]], Cohort]
@@ -78,7 +79,7 @@ def test_every_batch_has_the_labelled_share_to_the_row(
     num_labelled: int, share: float, batch_size: int, step: int
 ) -> None:
     cohort = Cohort(
-        images=np.zeros((10, 16, 16), dtype=np.uint8),
+        images=in_memory(np.zeros((10, 16, 16), dtype=np.uint8)),
         labels=_labels(10, num_labelled),
         image_ids=tuple("abcdefghij"),
         patient_ids=tuple("abcdefghij"),
@@ -124,6 +125,6 @@ def test_any_view_of_any_rows_can_be_asked_for_again(make_cohort: MakeCohort) ->
 
 def test_tensors_are_normalised_as_arrays_are(make_cohort: MakeCohort) -> None:
     cohort, spec = make_cohort(_labels(2, 2)), PreprocessSpec(size=32, mean=0.45, std=0.22)
-    expected = normalise(cohort.images, spec)
+    expected = normalise(cohort.pixels(slice(None)), spec)
     actual = normalise_tensor(plain_pixels(cohort, slice(0, 2)), spec)[:, 0].numpy()
     np.testing.assert_allclose(actual, expected, atol=1e-6)

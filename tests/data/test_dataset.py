@@ -30,7 +30,7 @@ def test_every_row_speaks_of_one_image_also_when_files_are_refused(make_manifest
     np.testing.assert_array_equal(cohort.labels[:, 1], [0, 1, 1])
     assert np.isnan(cohort.labels[:, [0, 2]]).all()
     for row, name in enumerate(cohort.image_ids):
-        np.testing.assert_array_equal(cohort.images[row], square(load(manifest.file_of(name)).image, spec))
+        np.testing.assert_array_equal(cohort.pixels([row])[0], square(load(manifest.file_of(name)).image, spec))
     assert [refusal.code.value for refusal in cohort.refused] == ["not-an-image"]
     assert (len(cohort), cohort.num_labelled) == (3, 3)
 

@@ -69,13 +69,13 @@ def batch_at(cohort: Cohort, config: BatchConfig, step: int) -> Batch:
 
 def pixels_at(cohort: Cohort, config: BatchConfig, indices: Int[Tensor, " b"], view: int) -> Float[Tensor, "b 1 s s"]:
     """The given rows as the loop sees them in `view`: augmented, float32 in 0..1."""
-    images = torch.from_numpy(np.asarray(cohort.images[indices.numpy()]))
+    images = torch.from_numpy(cohort.pixels(indices.numpy()))
     return augment(images, indices, view, config.seed, config.augment)
 
 
 def plain_pixels(cohort: Cohort, rows: slice | NDArray[np.int64]) -> Float[Tensor, "b 1 s s"]:
     """The given rows as they are, float32 in 0..1: what evaluation sees."""
-    return torch.from_numpy(np.array(cohort.images[rows])).to(torch.float32).div_(255)[:, None]
+    return torch.from_numpy(cohort.pixels(rows)).to(torch.float32).div_(255)[:, None]
 
 
 def normalise_tensor(pixels: Float[Tensor, "b c s s"], spec: PreprocessSpec) -> Float[Tensor, "b c s s"]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketcxr.data.cache import cache_images
+from pocketcxr.data.images import Images, Rows
 from pocketcxr.domain.errors import ConfigError
 from pocketcxr.domain.prediction import Refusal
 from pocketcxr.domain.progress import Progress, silent
@@ -33,12 +34,12 @@ class CohortRequest:
 class Cohort:
     """The images of one experiment; row i of every field speaks of the same image.
 
-    images      uint8 [n, size, size], squared as `spec` says; usually a read-only memory map
+    images      n images, squared as `spec` says; read with `pixels`
     labels      float32 [n, finding]: 1 present, 0 absent, NaN unknown
     refused     files of the manifest that could not be read and are therefore no rows here
     """
 
-    images: NDArray[np.uint8]
+    images: Images
     labels: NDArray[np.float32]
     image_ids: tuple[str, ...]
     patient_ids: tuple[str, ...]
@@ -48,6 +49,20 @@ class Cohort:
 
     def __len__(self) -> int:
         return len(self.image_ids)
+
+    def pixels(self, rows: Rows) -> NDArray[np.uint8]:
+        """The images of these rows, a copy [b, size, size]."""
+        return self.images.at(rows)
+
+    def take(self, rows: NDArray[np.int64]) -> "Cohort":
+        """These rows as a cohort of their own; no pixel is read."""
+        return replace(
+            self,
+            images=self.images.take(rows),
+            labels=self.labels[rows],
+            image_ids=tuple(self.image_ids[row] for row in rows),
+            patient_ids=tuple(self.patient_ids[row] for row in rows),
+        )
 
     @cached_property
     def labelled_rows(self) -> NDArray[np.int64]:
