@@ -40,10 +40,12 @@ from pocketcxr.models.config import NetConfig
 from pocketcxr.phantom.config import PhantomConfig
 from pocketcxr.phantom.write import simulate
 from pocketcxr.train.devices import flushing_denormals
+from pocketcxr.train.job import FitJob
 from pocketcxr.train.log import read_metrics
-from pocketcxr.train.loop import FitJob, fit
+from pocketcxr.train.loop import fit
 from pocketcxr.train.optim import OptimConfig
 from pocketcxr.train.run_dir import RunDir
+from pocketcxr.train.team import Team, open_team
 from pocketcxr.train.weights import ModelHeader, TrainingSummary
 
 BATCH = 32
@@ -180,8 +182,8 @@ def training(data: Data, cohort: Cohort, steps: int) -> dict[str, Figures]:
         run = RunDir(data.folder / f"run-{workers}")
         shutil.rmtree(run.root, ignore_errors=True)
         run.root.mkdir()
-        with flushing_denormals():
-            fit(training_job(cohort, steps, workers), run)
+        with flushing_denormals(), open_team("cpu") as team:
+            fit(training_job(cohort, steps, workers, team), run)
         records = [record for record in read_metrics(run.metrics) if "loss" in record][NUM_WARM_UPS:]
         seconds = np.array([BATCH / (record["images_per_second"] or 1) for record in records])
         waited = np.array([record["waiting_share"] or 0.0 for record in records]) * seconds
@@ -192,7 +194,7 @@ def training(data: Data, cohort: Cohort, steps: int) -> dict[str, Figures]:
     return answer
 
 
-def training_job(cohort: Cohort, steps: int, workers: int) -> FitJob:
+def training_job(cohort: Cohort, steps: int, workers: int, team: Team) -> FitJob:
     """EEEA-Net-C2 from scratch on the CPU, augmented as by default."""
     net = NetConfig(name="eeea-net-c2")
     summary = TrainingSummary(
@@ -216,7 +218,7 @@ def training_job(cohort: Cohort, steps: int, workers: int) -> FitJob:
         batches=BatchConfig(batch_size=BATCH),
         header=ModelHeader(net=net, findings=CHESTXRAY14, preprocess=cohort.spec, training=summary),
         inputs_digest="0",
-        device=torch.device("cpu"),
+        team=team,
         loader=LoaderConfig(num_workers=workers),
     )
 

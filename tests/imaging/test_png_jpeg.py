@@ -1,5 +1,6 @@
 """PNG and JPEG: every mode becomes gray, what is damaged is refused."""
 
+import struct
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -9,7 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import ExifTags, Image
+from PIL.PngImagePlugin import PngImageFile
 
 from pocketcxr.domain.errors import ImageRefusedError, RefusalCode
 from pocketcxr.domain.study import ViewPosition
@@ -179,3 +181,38 @@ def _png(rgb: np.ndarray, depth: int) -> bytes:
 def _png_of_claimed_size(height: int, width: int) -> bytes:
     header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes([8, 0, 0, 0, 0])
     return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", b"") + _chunk(b"IEND", b"")
+
+
+def test_a_png_is_measured_without_decoding_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.fromarray(GRAY).save(tmp_path / "a.png")
+
+    def decode(*_arguments: object) -> None:
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr(PngImageFile, "load", decode)
+    assert measure(tmp_path / "a.png") == GRAY.shape
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
+def test_a_png_cut_short_is_not_measured(share: float, tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    noise = np.random.default_rng(0).integers(0, 255, (90, 80), dtype=np.uint8)
+    Image.fromarray(noise).save(path)
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(ImageRefusedError) as caught:
+        measure(path)
+    assert caught.value.code is RefusalCode.CORRUPT
+
+
+def test_an_orientation_behind_the_pixels_counts_as_one_before_them(tmp_path: Path) -> None:
+    turned, plain = tmp_path / "turned.png", tmp_path / "plain.png"
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.fromarray(GRAY).save(turned, exif=exif)
+    Image.fromarray(GRAY).save(plain)
+    assert measure(turned) == load(turned).image.shape == GRAY.shape[::-1]
+    data = exif.tobytes()[6:]  # without the "Exif" mark of a JPEG
+    chunk = struct.pack(">I", len(data)) + b"eXIf" + data + struct.pack(">I", crc32(b"eXIf" + data))
+    whole = plain.read_bytes()
+    plain.write_bytes(whole[:-12] + chunk + whole[-12:])
+    assert measure(plain) == load(plain).image.shape == GRAY.shape[::-1]

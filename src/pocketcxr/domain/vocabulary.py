@@ -76,7 +76,7 @@ _LUNG: tuple[Finding, ...] = (
     Finding(
         "Interstitial_Lung_Disease",
         "signs of a diffuse disease of the lung's supporting tissue",
-        ("ILD", "dai", "diffuse interstitial lung disease"),
+        ("ILD", "diffuse interstitial lung disease"),
     ),
     Finding("Kerley_Lines", "short lines at the pleura, of thickened interlobular septa", (), ("Lung_Opacity",)),
     Finding("Edema", "fluid in interstitium or alveoli of the lung", ("pulmonary edema", "Oedema"), ("Lung_Opacity",)),
@@ -98,7 +98,7 @@ _LUNG: tuple[Finding, ...] = (
     Finding("Mass", "an opacity of more than 3 cm that looks solid", ("pulmonary mass",), ("Lung_Lesion",)),
     Finding("Lung_Metastasis", "nodules or masses spread from a tumour elsewhere", (), ("Lung_Lesion",)),
     Finding("Granuloma", "a small healed focus of inflammation, often calcified"),
-    Finding("Calcified_Granuloma", "a granuloma dense with calcium", (), ("Granuloma",)),
+    Finding("Calcified_Granuloma", "a granuloma dense with calcium", (), ("Granuloma", "Calcification")),
     Finding("Cavitation", "a gas-filled space within consolidation, a mass or a nodule"),
     Finding("Tuberculosis", "signs of an infection by Mycobacterium tuberculosis"),
     Finding("Tuberculosis_Sequelae", "what healed tuberculosis leaves behind: scars, calcium, lost volume"),
@@ -129,7 +129,9 @@ _PLEURA: tuple[Finding, ...] = (
     Finding("Pleural_Other", "an abnormality of the pleura that is neither effusion nor pneumothorax"),
     Finding("Pleural_Thickening", "pleura thicker than a hairline, smooth or not", (), ("Pleural_Other",)),
     Finding("Apical_Pleural_Thickening", "thickened pleura over the lung's apex", (), ("Pleural_Thickening",)),
-    Finding("Calcified_Pleural_Thickening", "thickened pleura with calcium", (), ("Pleural_Thickening",)),
+    Finding(
+        "Calcified_Pleural_Thickening", "thickened pleura with calcium", (), ("Pleural_Thickening", "Calcification")
+    ),
     Finding(
         "Pleural_Plaque",
         "a circumscribed thickening of the pleura, often after asbestos",

@@ -5,6 +5,7 @@ least..greatest pixel to 0..255, because files of 10 or 12 bits in 16 are common
 of 16-bit gray with alpha Pillow gives the upper 8 bits.
 """
 
+import os
 import struct
 import warnings
 import zlib
@@ -25,6 +26,7 @@ RasterFormat = Literal["png", "jpeg"]
 
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
 """What Pillow's decoders raise on damaged files; OSError and SyntaxError are documented, the rest is not."""
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _SIXTEEN_BIT_MODES = frozenset({"I;16", "I;16B", "I;16L", "I"})
 _SIDEWAYS = frozenset({5, 6, 7, 8})
 """EXIF orientations that swap rows and columns."""
@@ -40,11 +42,28 @@ def load_raster(path: Path, kind: RasterFormat) -> Radiograph:
 
 
 def measure_raster(path: Path, kind: RasterFormat) -> tuple[int, int]:
-    """(height, width) after turning upright, without decoding. Raises ImageRefusedError."""
+    """(height, width) after turning upright, without decoding. Raises ImageRefusedError, also for a PNG cut short."""
     with _opened(path, kind) as picture:
-        if picture.getexif().get(ExifTags.Base.Orientation) in _SIDEWAYS:
+        # Of a PNG, Pillow's getexif decodes the whole picture first, because the chunk may stand behind the pixels.
+        has_exif = kind == "jpeg" or b"eXIf" in _chunks(path)
+        if has_exif and picture.getexif().get(ExifTags.Base.Orientation) in _SIDEWAYS:
             return picture.width, picture.height
         return picture.height, picture.width
+
+
+def _chunks(path: Path) -> set[bytes]:
+    """The types of a PNG file's chunks (PNG specification, 5.3), by leaping from one to the next. Raises EOFError."""
+    types: set[bytes] = set()
+    with path.open("rb") as file:
+        file.seek(len(_PNG_SIGNATURE))
+        while b"IEND" not in types:
+            header = file.read(8)
+            if len(header) < 8:
+                raise EOFError("no IEND chunk")
+            length, kind = struct.unpack(">I4s", header)
+            types.add(kind)
+            file.seek(length + 4, os.SEEK_CUR)  # 4 of its checksum
+    return types
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from pocketcxr.manifest.sources import (
     dicom,
     mimic_cxr_jpg,
     open_i,
+    padchest,
     table,
     vindr_cxr,
 )
@@ -31,6 +32,7 @@ from pocketcxr.manifest.sources.chexpert import ChexpertConfig
 from pocketcxr.manifest.sources.dicom import DicomConfig
 from pocketcxr.manifest.sources.mimic_cxr_jpg import MimicCxrJpgConfig
 from pocketcxr.manifest.sources.open_i import OpenIConfig
+from pocketcxr.manifest.sources.padchest import PadchestConfig
 from pocketcxr.manifest.sources.table import TableConfig
 from pocketcxr.manifest.sources.vindr_cxr import VindrCxrConfig
 from pocketcxr.manifest.summary import Summary, summarise
@@ -39,6 +41,7 @@ from pocketcxr.recipes.config import load_config
 SourceConfig = (
     Chestxray14Config
     | ChexpertConfig
+    | PadchestConfig
     | ChestmnistConfig
     | MimicCxrJpgConfig
     | VindrCxrConfig
@@ -60,6 +63,7 @@ class Source:
 SOURCES: dict[str, Source] = {
     chestxray14.SOURCE: Source(Chestxray14Config, chestxray14.MAPPINGS),
     chexpert.SOURCE: Source(ChexpertConfig, chexpert.MAPPINGS),
+    padchest.SOURCE: Source(PadchestConfig, padchest.MAPPINGS),
     chestmnist.SOURCE: Source(ChestmnistConfig, chestmnist.MAPPINGS),
     mimic_cxr_jpg.SOURCE: Source(MimicCxrJpgConfig, mimic_cxr_jpg.MAPPINGS),
     vindr_cxr.SOURCE: Source(VindrCxrConfig, vindr_cxr.MAPPINGS),
@@ -90,6 +94,8 @@ def read(config: SourceConfig, root: Path, progress: Progress = silent) -> Manif
             return chestxray14.read(root, config, progress)
         case ChexpertConfig():
             return chexpert.read(root, config, progress)
+        case PadchestConfig():
+            return padchest.read(root, config, progress)
         case ChestmnistConfig():
             return chestmnist.read(root, config, progress)
         case MimicCxrJpgConfig():
