@@ -72,7 +72,13 @@ def estimate_each(values: NDArray[np.float64], resampled: NDArray[np.float64]) -
 
 
 def estimate_mean(values: NDArray[np.float64], resampled: NDArray[np.float64]) -> Estimate | None:
-    """The mean over the defined `values` [k] with its interval from `resampled` [r, k]; None where none is defined.
+    """The mean over the defined `values` [k] with its interval from `resampled` [r, k]; None where none is defined."""
+    mean = resampled_mean(values, resampled)
+    return None if mean is None else estimate(float(values[~np.isnan(values)].mean()), mean)
+
+
+def resampled_mean(values: NDArray[np.float64], resampled: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """The mean over the defined `values` [k] in every resample [r] of `resampled` [r, k]; None where none is defined.
 
     A resample that lacks one rare finding takes the mean deviation of the others: leaving the finding out of the mean
     itself would make the mean jump by how hard that finding is, which is no uncertainty of the model's.
@@ -84,6 +90,5 @@ def estimate_mean(values: NDArray[np.float64], resampled: NDArray[np.float64]) -
     known = ~np.isnan(deviations)
     counts = known.sum(axis=1)
     sums = np.where(known, deviations, 0).sum(axis=1)
-    shifts = np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0)
-    mean = float(values[defined].mean())
-    return estimate(mean, mean + shifts)
+    shifts: NDArray[np.float64] = np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0)
+    return values[defined].mean() + shifts

@@ -9,6 +9,7 @@ import typer
 
 from pocketcxr._version import __version__
 from pocketcxr.apps.cli import console
+from pocketcxr.apps.cli.compare import compare
 from pocketcxr.apps.cli.distill import distill
 from pocketcxr.apps.cli.evaluate import evaluate
 from pocketcxr.apps.cli.explain import explain
@@ -46,7 +47,19 @@ def _root(
     pass
 
 
-for command in (quickstart, simulate, prepare, train, distill, evaluate, explain, export, predict, models):
+for command in (
+    quickstart,
+    simulate,
+    prepare,
+    train,
+    distill,
+    compare,
+    evaluate,
+    explain,
+    export,
+    predict,
+    models,
+):
     app.command()(command)
 
 
