@@ -48,7 +48,24 @@ def test_hidden_labels_leave_whole_patients_and_are_nested(make_cohort: MakeCoho
     assert cohort.num_labelled == 20
 
 
-@pytest.mark.parametrize("fraction", [0, -0.1, 1.1, float("nan")])
+@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(fraction=st.floats(0.001, 1), seed=st.integers(0, 1000))
+def test_images_added_without_labels_do_not_change_whose_labels_are_seen(
+    make_cohort: MakeCohort, fraction: float, seed: int
+) -> None:
+    labels = np.zeros((30, 2), dtype=np.float32)
+    labels[20:] = np.nan
+    whole = make_cohort(labels)
+    among = np.arange(30) < 20
+    alone = hide_labels(make_cohort(labels[:20]), fraction, seed)
+    assert np.array_equal(hide_labels(whole, fraction, seed, among).labelled_rows, alone.labelled_rows)
+
+
+def test_a_share_of_nothing_hides_every_label(make_cohort: MakeCohort) -> None:
+    assert hide_labels(make_cohort(np.zeros((4, 2), dtype=np.float32)), 0, 0).num_labelled == 0
+
+
+@pytest.mark.parametrize("fraction", [-0.1, 1.1, float("nan")])
 def test_a_fraction_that_is_none_is_refused(make_cohort: MakeCohort, fraction: float) -> None:
     with pytest.raises(ConfigError, match="labelled_fraction"):
         hide_labels(make_cohort(np.zeros((4, 2), dtype=np.float32)), fraction, 0)

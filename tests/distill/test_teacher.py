@@ -1,13 +1,14 @@
 """A teacher does not learn, sees images its own way and does not guess findings it never learnt."""
 
+import math
 from collections.abc import Callable
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from pocketcxr.distill.teacher import Teacher, align, live, weights_hash
-from pocketcxr.domain.errors import ConfigError
+from pocketcxr.distill.teacher import OpenTeacher, Teach, Teacher, align, learnt_only, live, weights_hash
+from pocketcxr.domain.errors import ConfigError, PocketCxrError
 from pocketcxr.imaging.preprocess import PreprocessSpec
 from pocketcxr.models.outputs import ModelOutput, Net
 
@@ -75,11 +76,64 @@ def test_a_teacher_with_nothing_to_say_is_an_error() -> None:
         align(_output(3), FINDINGS, ("Hernia",))
 
 
+def test_a_broader_finding_is_another_finding() -> None:
+    """Lung opacity holds consolidation in every vocabulary; a teacher of one still knows nothing of the other."""
+    aligned = align(_output(2), ("Lung_Opacity", "Mass"), ("Consolidation", "Mass"))
+    assert aligned.logits[:, 0].isnan().all()
+    with pytest.raises(ConfigError, match=r"the teacher knows Lung_Opacity, the student learns Consolidation"):
+        align(_output(1), ("Lung_Opacity",), ("Consolidation",))
+
+
+def _open(teacher: Teacher, teach: Teach | None = None) -> OpenTeacher:
+    return OpenTeacher("tiny", "run there", teach or teacher.teach, SPEC, teacher.findings, "digest", 8)
+
+
 def test_the_live_source_is_the_aligned_teacher(make_net: MakeNet) -> None:
     teacher, pixels = Teacher(make_net(3), SPEC, FINDINGS), torch.rand(2, 1, 32, 32)
-    answer = live(teacher, ("Mass", "Edema"))(pixels, torch.arange(2), 0)
+    answer = live(_open(teacher), ("Mass", "Edema"))(pixels, torch.arange(2), 0)
     assert torch.equal(answer.logits[:, 0], teacher.teach(pixels).logits[:, 1])
     assert answer.logits[:, 1].isnan().all()
+
+
+def test_a_live_teacher_with_its_own_pictures_sees_these(make_net: MakeNet) -> None:
+    teacher, own = Teacher(make_net(3), SPEC, FINDINGS), torch.rand(5, 1, 32, 32)
+    source = live(_open(teacher), FINDINGS, lambda indices, view: own[indices] / (1 + view))
+    answer = source(torch.rand(2, 1, 16, 16), torch.tensor([3, 1]), 1)
+    torch.testing.assert_close(answer.logits, teacher.teach(own[[3, 1]] / 2).logits)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize(("part", "what"), [("logits", "logit"), ("class_maps", "class map"), ("features", "features")])
+def test_no_number_where_a_teacher_says_it_knows_names_teacher_and_finding(
+    make_net: MakeNet, value: float, part: str, what: str
+) -> None:
+    teacher = Teacher(make_net(3), SPEC, FINDINGS)
+
+    def teach(pixels: Tensor) -> ModelOutput:
+        answer = teacher.teach(pixels)
+        broken = {name: values.clone() for name, values in answer._asdict().items()}
+        broken[part][1, 2] = value
+        return ModelOutput(**broken)
+
+    with pytest.raises(PocketCxrError) as caught:
+        live(_open(teacher, teach), ("Hernia", "Nodule"))(torch.rand(3, 1, 32, 32), torch.arange(3), 0)
+    message = str(caught.value)
+    assert f"the teacher tiny (run there) gives no finite {what}" in message
+    assert "of 1 images of a batch (the first: number 2)" in message
+    assert ("Nodule" in message) == (part != "features")
+    assert "choose another teacher" in message
+
+
+def test_noise_about_a_finding_never_learnt_is_no_fault(make_net: MakeNet) -> None:
+    teacher = Teacher(make_net(3), SPEC, learnt_only(FINDINGS, ("Nodule",)))
+
+    def teach(pixels: Tensor) -> ModelOutput:
+        answer = teacher.teach(pixels)
+        return answer._replace(logits=answer.logits.index_fill(1, torch.tensor([2]), torch.inf))
+
+    answer = _open(teacher, teach).answer(torch.rand(2, 1, 32, 32), FINDINGS)
+    assert answer.logits[:, 2].isnan().all()
+    assert answer.logits[:, :2].isfinite().all()
 
 
 def test_the_hash_knows_every_weight_and_buffer(make_net: MakeNet) -> None:

@@ -4,7 +4,6 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -36,7 +35,7 @@ class Asked:
         self.key = TeacherCacheKey(
             teacher_hash=weights_hash(net),
             teacher_spec=SPEC,
-            images_hash=hash_images((IMAGES[:, 0] * 255).byte().numpy(), [str(i) for i in range(10)]),
+            images_hash=hash_images([bytes([i]) for i in range(10)], [str(i) for i in range(10)]),
             images_spec=SPEC,
             augment="{}",
             seed=0,
@@ -122,19 +121,19 @@ def test_whatever_the_answers_depend_on_asks_the_teacher_anew(asked: Asked, chan
 
 
 def test_other_pixels_under_the_same_names_have_another_hash() -> None:
-    images = np.zeros((3, 4, 4), dtype=np.uint8)
-    changed = images.copy()
-    changed[1, 2, 3] = 1
-    hashes = {hash_images(images, "abc"), hash_images(changed, "abc"), hash_images(images, "abx")}
+    pixels, changed = [b"1", b"2", b"3"], [b"1", b"4", b"3"]
+    hashes = {hash_images(pixels, "abc"), hash_images(changed, "abc"), hash_images(pixels, "abx")}
     assert len(hashes) == 3
-    assert hash_images(images, "abc") == hash_images(images.copy(), ["a", "b", "c"])
+    assert hash_images(pixels, "abc") == hash_images(tuple(pixels), ["a", "b", "c"])
 
 
 def test_only_the_wanted_parts_take_room(asked: Asked) -> None:
     whole, lean = asked.build(), asked.build(parts=())
     # float16: 2 logits, 2 maps of 2 x 2, 4 feature channels of 4 x 4
-    assert whole.bytes_per_view == 10 * 2 * (2 + 2 * 4 + 4 * 16)
-    assert lean.bytes_per_view == 10 * 2 * 2
+    assert whole.bytes_per_view == 2 * (2 + 2 * 4 + 4 * 16)
+    assert whole.num_bytes == 10 * 2 * whole.bytes_per_view
+    assert whole.describe() == "148 B a view, 20 views (10 images), 2.96 kB"
+    assert lean.bytes_per_view == 2 * 2
     answer = lean.lookup(torch.arange(3), 0)
     assert answer.class_maps.shape[:2] == answer.features.shape[:2] == (3, 0)
     assert torch.equal(answer.logits, whole.lookup(torch.arange(3), 0).logits)
@@ -162,3 +161,29 @@ def test_a_full_disk_is_told_before_the_work(asked: Asked, monkeypatch: pytest.M
     with pytest.raises(PocketCxrError, match="make room"):
         asked.build()
     assert list(asked.folder.iterdir()) == []
+
+
+def test_a_teacher_that_breaks_off_leaves_no_answer_that_is_taken_for_one(asked: Asked) -> None:
+    """An error in the middle of filling: only whole chunks written before it are reused."""
+
+    def breaks(pixels: Tensor) -> ModelOutput:
+        answer = asked.teach(pixels)
+        if asked.num_images > 9:
+            raise PocketCxrError("no finite logit")
+        return answer
+
+    with pytest.raises(PocketCxrError, match="no finite logit"):
+        build_teacher_cache(breaks, _pixels_at, asked.key, asked.folder)
+    before = asked.num_images
+    mended = asked.build()
+    assert asked.num_images - before == 20 - 8
+    _assert_same(mended, Asked(asked.teacher.tapped.net, asked.folder / "fresh").build())
+
+
+def test_a_teacher_broken_from_the_first_image_on_leaves_nothing(asked: Asked) -> None:
+    def breaks(pixels: Tensor) -> ModelOutput:
+        raise PocketCxrError("no finite logit")
+
+    with pytest.raises(PocketCxrError, match="no finite logit"):
+        build_teacher_cache(breaks, _pixels_at, asked.key, asked.folder)
+    assert not list(asked.folder.iterdir())

@@ -13,6 +13,7 @@ from pocketcxr.domain.errors import CheckpointError, ConfigError, UnknownNameErr
 from pocketcxr.models.build import build
 from pocketcxr.models.config import NetConfig
 from pocketcxr.models.outputs import Net, evaluating
+from pocketcxr.models.weights import head_size
 
 LITE0 = "tf_efficientnet_lite0"
 # The mean and the spread of the reference implementation's features (PyPI efficientnet_lite_pytorch 0.1.0, the same
@@ -82,8 +83,18 @@ def test_imagenet_weights_that_cannot_be_fetched_are_a_clear_error(
 ) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(ConfigError, match=r"net\.weights: the weights imagenet of resnet10t could not be loaded"):
+    with pytest.raises(
+        ConfigError, match=r"net\.weights: the ImageNet weights of resnet10t could not be fetched"
+    ) as caught:
         build(NetConfig(name="resnet10t", weights="imagenet"), 2)
+    for way in (
+        "net.weights=FILE.safetensors",
+        f"net.name={LITE0}",
+        "extra lite0",
+        "net.weights=none",
+        "run or bundle",
+    ):
+        assert way in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["eeea-net-c2-lite-map", "resnet10t", "convnext_atto"])
@@ -125,6 +136,29 @@ def test_a_weights_file_that_is_none_is_refused(name: str, complaint: str, tmp_p
     for net in ("eeea-net-c2", "resnet10t"):
         with pytest.raises(ConfigError, match=complaint):
             build(NetConfig(name=net, weights=tmp_path / name), 2)
+
+
+def test_a_timm_file_of_another_model_is_refused(tmp_path: Path) -> None:
+    save_file(timm.create_model("resnet10t", num_classes=10).state_dict(), tmp_path / "model.safetensors")
+    with pytest.raises(ConfigError, match=r"model\.safetensors does not fit resnet18"):
+        build(NetConfig(name="resnet18", weights=tmp_path / "model.safetensors"), 2)
+
+
+@pytest.mark.parametrize("name", ["eeea-net-c2", "resnet10t"])
+def test_a_file_cut_short_is_refused_and_said_to_be(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "cut.safetensors"
+    save_file({"conv1.weight": torch.zeros(100)}, path)
+    path.write_bytes(path.read_bytes()[:-50])
+    with pytest.raises(ConfigError, match=r"cut\.safetensors cannot be read .* copy the file again"):
+        build(NetConfig(name=name, weights=path), 2)
+
+
+def test_a_head_says_how_many_findings_it_has(tmp_path: Path) -> None:
+    for number, name in enumerate(("eeea-net-c2", "eeea-net-c2-lite-map", "resnet10t"), start=2):
+        save_file(build(NetConfig(name=name), number).state_dict(), tmp_path / "ours.safetensors")
+        assert head_size(tmp_path / "ours.safetensors") == number
+    save_file(timm.create_model("resnet10t").state_dict(), tmp_path / "timm.safetensors")
+    assert head_size(tmp_path / "timm.safetensors") is None
 
 
 def test_stride_16_where_a_model_cannot_is_refused() -> None:

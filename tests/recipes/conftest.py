@@ -1,6 +1,7 @@
 """A manifest of small pictures on disk, and settings that train on it within seconds."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,14 +30,25 @@ SETTINGS = (
 
 
 @pytest.fixture
-def manifest(tmp_path: Path) -> Path:
-    """24 training and 12 validation images; bright ones have an effusion, Hernia is in no label."""
+def manifest_of(tmp_path: Path) -> Callable[[int], Path]:
+    """(size) -> 24 training and 12 validation images; bright ones have an effusion, Hernia is in no label."""
+    return partial(write_pictures, tmp_path)
+
+
+@pytest.fixture
+def manifest(manifest_of: Callable[[int], Path]) -> Path:
+    """Of 40 pixels; a test file may have its own."""
+    return manifest_of(40)
+
+
+def write_pictures(tmp_path: Path, size: int) -> Path:
+    """Pictures of `size` x `size` pixels and their manifest."""
     root = tmp_path / "images"
     root.mkdir()
     rng = np.random.default_rng(0)
     names = [f"{row:02}.png" for row in range(NUM_IMAGES)]
     for row, name in enumerate(names):
-        pixels = rng.integers(0, 120, (40, 40), dtype=np.uint8) + np.uint8(100 * (row % 2))
+        pixels = rng.integers(0, 120, (size, size), dtype=np.uint8) + np.uint8(100 * (row % 2))
         Image.fromarray(pixels).save(root / name)
     table = pd.DataFrame(
         {
@@ -48,8 +60,8 @@ def manifest(tmp_path: Path) -> Path:
             "view_position": ["PA", "PA", "AP"] * (NUM_IMAGES // 3),
             "sex": "F",
             "age_years": 50.0,
-            "height": 40,
-            "width": 40,
+            "height": size,
+            "width": size,
             "split": ["train"] * 24 + ["validation"] * 12,
             "label.Effusion": ["absent", "present"] * (NUM_IMAGES // 2),
             "label.Mass": ["present", "absent", "absent"] * (NUM_IMAGES // 3),

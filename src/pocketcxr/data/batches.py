@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import torch
@@ -29,6 +29,16 @@ class BatchConfig(BaseModel, frozen=True, extra="forbid"):
     """Of the order of the rows and of the augmented views."""
 
 
+class Share(NamedTuple):
+    """Part of every batch: the `number`-th (from 0) of `of` equal, consecutive parts."""
+
+    number: int = 0
+    of: int = 1
+
+
+WHOLE = Share()
+
+
 @dataclass(frozen=True)
 class Batch:
     """What one step sees.
@@ -53,9 +63,11 @@ def batch_indices(num: int, batch_size: int, seed: int, step: int) -> NDArray[np
     return _stream(num, batch_size, (seed, _ALL_ROWS), step)[0]
 
 
-def batch_at(cohort: Cohort, config: BatchConfig, step: int) -> Batch:
-    """The batch at `step` (from 0), a pure function of the cohort, the config and the step."""
+def batch_at(cohort: Cohort, config: BatchConfig, step: int, share: Share = WHOLE) -> Batch:
+    """The batch at `step` (from 0), or a share of it, a pure function of the cohort, the config and the step."""
     indices, epoch = _rows_at(cohort, config, step)
+    num = len(indices) // share.of
+    indices = indices[share.number * num : (share.number + 1) * num]
     num_views = config.augment.num_views
     view = epoch if num_views is None else epoch % num_views
     rows = torch.from_numpy(indices)

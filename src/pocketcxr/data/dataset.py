@@ -100,20 +100,21 @@ def open_cohort(manifest: Manifest, request: CohortRequest, progress: Progress =
     )
 
 
-def hide_labels(cohort: Cohort, labelled_fraction: float, seed: int) -> Cohort:
+def hide_labels(cohort: Cohort, labelled_fraction: float, seed: int, among: NDArray[np.bool_] | None = None) -> Cohort:
     """The cohort with labels kept for a share of its patients only; the other images become unlabelled (NaN).
 
-    Whole patients are kept, at least one. For one seed the choices are nested: a smaller fraction keeps a subset of
-    what a larger one keeps. Raises ConfigError unless 0 < labelled_fraction <= 1.
+    The share is one of the patients of the rows `among` (None: all), so that images added without labels change
+    nothing. Whole patients are kept, at least one unless the share is 0. For one seed the choices are nested: a smaller
+    fraction keeps a subset of what a larger one keeps. Raises ConfigError unless 0 <= labelled_fraction <= 1.
     """
-    if not 0 < labelled_fraction <= 1:
-        raise ConfigError(f"labelled_fraction is {labelled_fraction}; give a share above 0 and at most 1")
-    patients, patient_of_row = np.unique(np.asarray(cohort.patient_ids), return_inverse=True)
-    order = np.random.default_rng(seed).permutation(len(patients))
-    num_kept = max(1, round(labelled_fraction * len(patients)))
-    is_kept = np.zeros(len(patients), dtype=np.bool_)
-    is_kept[order[:num_kept]] = True
-    labels = np.where(is_kept[patient_of_row][:, None], cohort.labels, np.float32(np.nan)).astype(np.float32)
+    if not 0 <= labelled_fraction <= 1:
+        raise ConfigError(f"labelled_fraction is {labelled_fraction}; give a share of 0 to 1")
+    rows_of = np.asarray(cohort.patient_ids)
+    patients = np.unique(rows_of if among is None else rows_of[among])
+    num_kept = max(1, round(labelled_fraction * len(patients))) if labelled_fraction > 0 else 0
+    kept = patients[np.random.default_rng(seed).permutation(len(patients))[:num_kept]]
+    is_kept = np.isin(rows_of, kept)
+    labels = np.where(is_kept[:, None], cohort.labels, np.float32(np.nan)).astype(np.float32)
     hidden = replace(cohort, labels=labels)
     logger.info("labels kept for %d of %d images (%d patients)", hidden.num_labelled, len(cohort), num_kept)
     return hidden

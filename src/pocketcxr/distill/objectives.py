@@ -208,6 +208,11 @@ def needs_teacher(objective: ObjectiveConfig) -> bool:
     return any(not isinstance(term, LabelTerm) for term in objective.terms)
 
 
+def learns_from_labels(objective: ObjectiveConfig) -> bool:
+    """Whether any term learns from labels."""
+    return any(isinstance(term, LabelTerm) for term in objective.terms)
+
+
 def feature_stride(objective: ObjectiveConfig) -> int | None:
     """The stride at which features are compared, or None where no term compares features."""
     return next((term.stride for term in objective.terms if isinstance(term, FeatureTerm)), None)

@@ -1,7 +1,8 @@
-"""The teacher: a frozen net that prepares images its own way and speaks of its own findings."""
+"""The teacher: frozen, asked for its own findings on images it prepares its own way, whatever it is made of."""
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Self
 
 import torch
@@ -10,12 +11,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pocketcxr.distill.taps import Tapped
-from pocketcxr.domain.errors import ConfigError
+from pocketcxr.domain.errors import ConfigError, PocketCxrError
 from pocketcxr.imaging.preprocess import PreprocessSpec
 from pocketcxr.models.outputs import ModelOutput, Net
 
 TeacherSource = Callable[[Tensor, Tensor, int], ModelOutput]
 """(pixels [b, 1, s, s] in 0..1, indices [b], view) -> the answer on the student's findings, live or cached."""
+
+Teach = Callable[[Tensor], ModelOutput]
+"""Pixels [b, 1, s, s] in 0..1 of any size -> the answer, NaN where it is unknown."""
+
+PixelsAt = Callable[[Tensor, int], Tensor]
+"""(indices, view) -> pixels [b, 1, s, s] in 0..1 of these images as augmented in this view."""
 
 
 class Teacher(nn.Module):
@@ -46,15 +53,80 @@ class Teacher(nn.Module):
 
         With a stride, `features` are those of its last map at this stride.
         """
-        output = self.tapped((self._resized(pixels) - self.spec.mean) / self.spec.std)
+        output = self.tapped(net_input(pixels, self.spec))
         assert isinstance(output, ModelOutput)
         return output
 
-    def _resized(self, pixels: Float[Tensor, "b 1 s s"]) -> Float[Tensor, "b 1 t t"]:
-        size = self.spec.size
-        if pixels.shape[-2:] == (size, size):
-            return pixels
-        return functional.interpolate(pixels, size=(size, size), mode="bilinear", antialias=True, align_corners=False)
+
+@dataclass(frozen=True, eq=False)
+class OpenTeacher:
+    """A teacher ready to be asked: whether it is a net or a black box makes no difference from here on."""
+
+    name: str
+    """Of its net."""
+    origin: str
+    """Where it came from, in words for a message."""
+    teach: Teach
+    """Its answer on its own findings, on the device of the training."""
+    spec: PreprocessSpec
+    findings: tuple[str, ...]
+    """What its outputs mean, in order."""
+    digest: str
+    """Equal for equal teachers only."""
+    num_channels: int
+    """Of its features; 0 where it gives none."""
+
+    def answer(self, pixels: Float[Tensor, "b 1 s s"], findings: Sequence[str]) -> ModelOutput:
+        """What it says of images in 0..1 on the student's `findings`; NaN where it knows nothing.
+
+        Raises ConfigError where they share no finding, PocketCxrError where it gives no number for what it knows.
+        """
+        output = align(self.teach(pixels), self.findings, findings)
+        self._refuse_broken(output, findings)
+        return output
+
+    def _refuse_broken(self, output: ModelOutput, findings: Sequence[str]) -> None:
+        known = [column for column, finding in enumerate(findings) if finding in self.findings]
+        columns = torch.tensor(known, device=output.logits.device)
+        for part, values in (("logit", output.logits), ("class map", output.class_maps)):
+            if values.shape[1] == 0:
+                continue
+            is_broken = ~values.index_select(1, columns).isfinite().reshape(len(values), len(known), -1).all(2)
+            if is_broken.any():
+                row, column = (int(place) for place in is_broken.nonzero()[0])
+                raise self._broken(f"no finite {part} for {findings[known[column]]}", row, int(is_broken.any(1).sum()))
+        is_broken = ~output.features.isfinite().flatten(1).all(1)
+        if is_broken.any():
+            raise self._broken("no finite features", int(is_broken.nonzero()[0]), int(is_broken.sum()))
+
+    def _broken(self, what: str, row: int, num_images: int) -> PocketCxrError:
+        return PocketCxrError(
+            f"the teacher {self.name} ({self.origin}) gives {what} of {num_images} images of a batch (the first: number"
+            f" {row + 1}), though it says that it knows it; check it with pocketcxr evaluate, set precision: fp32, or"
+            " choose another teacher"
+        )
+
+
+def net_input(pixels: Float[Tensor, "b 1 s s"], spec: PreprocessSpec) -> Float[Tensor, "b 1 t t"]:
+    """Pixels in 0..1 as a net with this spec wants them: resized to its side, then normalised."""
+    size = spec.size
+    if pixels.shape[-2:] != (size, size):
+        pixels = functional.interpolate(pixels, size=(size, size), mode="bilinear", antialias=True, align_corners=False)
+    return (pixels - spec.mean) / spec.std
+
+
+def learnt_only(findings: Sequence[str], unlearnt: Sequence[str]) -> tuple[str, ...]:
+    """The findings, those never learnt under a name that no student asks for: so the answer is NaN, not noise."""
+    return tuple(f"unlearnt {finding}" if finding in unlearnt else finding for finding in findings)
+
+
+def require_shared(teacher_findings: Sequence[str], student_findings: Sequence[str]) -> None:
+    """Raises ConfigError where teacher and student share no finding. Names decide; a broader finding is another one."""
+    if not set(teacher_findings) & set(student_findings):
+        raise ConfigError(
+            f"teacher and student share no finding: the teacher knows {', '.join(teacher_findings)}, "
+            f"the student learns {', '.join(student_findings)}; choose another teacher or other findings"
+        )
 
 
 def align(output: ModelOutput, teacher_findings: Sequence[str], student_findings: Sequence[str]) -> ModelOutput:
@@ -64,13 +136,9 @@ def align(output: ModelOutput, teacher_findings: Sequence[str], student_findings
     """
     if tuple(teacher_findings) == tuple(student_findings):
         return output
+    require_shared(teacher_findings, student_findings)
     place = {finding: i for i, finding in enumerate(teacher_findings)}
     shared = [finding for finding in student_findings if finding in place]
-    if not shared:
-        raise ConfigError(
-            f"teacher and student share no finding: the teacher knows {', '.join(teacher_findings)}, "
-            f"the student learns {', '.join(student_findings)}; choose another teacher or other findings"
-        )
     sources = torch.tensor([place[finding] for finding in shared], device=output.logits.device)
     wanted = [i for i, finding in enumerate(student_findings) if finding in place]
     places = torch.tensor(wanted, device=output.logits.device)
@@ -82,11 +150,15 @@ def align(output: ModelOutput, teacher_findings: Sequence[str], student_findings
     return output._replace(logits=placed(output.logits), class_maps=placed(output.class_maps))
 
 
-def live(teacher: Teacher, findings: Sequence[str]) -> TeacherSource:
-    """The teacher asked anew for every batch, aligned to the student's `findings`."""
+def live(teacher: OpenTeacher, findings: Sequence[str], pixels_at: PixelsAt | None = None) -> TeacherSource:
+    """The teacher asked anew for every batch, on the student's `findings`.
 
-    def ask(pixels: Tensor, _indices: Tensor, _view: int) -> ModelOutput:
-        return align(teacher.teach(pixels), teacher.findings, findings)
+    It sees what `pixels_at` gives, the same images in the same view at another size, or the student's pixels (None).
+    """
+
+    def ask(pixels: Tensor, indices: Tensor, view: int) -> ModelOutput:
+        seen = pixels if pixels_at is None else pixels_at(indices, view).to(pixels.device)
+        return teacher.answer(seen, findings)
 
     return ask
 

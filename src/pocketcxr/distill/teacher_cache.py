@@ -9,7 +9,7 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 from torch import Tensor
 
-from pocketcxr.distill.teacher import TeacherSource
+from pocketcxr.distill.teacher import PixelsAt, Teach, TeacherSource
 from pocketcxr.domain.errors import ConfigError, PocketCxrError
 from pocketcxr.domain.progress import Progress, silent
 from pocketcxr.imaging.preprocess import PreprocessSpec
@@ -31,16 +31,15 @@ from pocketcxr.models.outputs import ModelOutput
 
 logger = logging.getLogger(__name__)
 
-_FORMAT = 1
+_FORMAT = 2
+"""Of the folder and of what may stand in it: since 2 only numbers where the teacher knows a finding."""
 _LARGEST = float(np.finfo(np.float16).max)
 
 Part = Literal["class_maps", "features"]
-Teach = Callable[[Tensor], ModelOutput]
-PixelsAt = Callable[[Tensor, int], Tensor]
 
 
 class TeacherCacheKey(BaseModel, frozen=True, extra="forbid"):
-    """Everything the cached numbers depend on. `teacher_hash` is weights_hash, `images_hash` is hash_images."""
+    """Everything the cached numbers depend on. `teacher_hash` is OpenTeacher.digest, `images_hash` is hash_images."""
 
     teacher_hash: str
     teacher_spec: PreprocessSpec
@@ -76,10 +75,22 @@ class TeacherCache:
     features: NDArray[np.float16] | None
 
     @property
+    def num_bytes(self) -> int:
+        """Bytes on disk that all answers take."""
+        return sum(part.nbytes for part in (self.logits, self.class_maps, self.features) if part is not None)
+
+    @property
     def bytes_per_view(self) -> int:
-        """Bytes on disk that one view of all images takes."""
-        kept = [part for part in (self.logits, self.class_maps, self.features) if part is not None]
-        return sum(part.nbytes for part in kept) // self.key.num_views
+        """Bytes on disk that the answer to one image in one view takes."""
+        return self.num_bytes // (self.key.num_images * self.key.num_views)
+
+    def describe(self) -> str:
+        """What it holds and takes, as in "3.6 kB a view, 36,000 views (18,000 images), 130 MB"."""
+        num_views = self.key.num_images * self.key.num_views
+        return (
+            f"{_size(self.bytes_per_view)} a view, {num_views:,} views ({self.key.num_images:,} images), "
+            f"{_size(self.num_bytes)}"
+        )
 
     def lookup(self, indices: Int[Tensor, " b"], view: int) -> ModelOutput:
         """The teacher's answer for these images in this view, float32. A part that was not kept has no channels.
@@ -115,7 +126,8 @@ def build_teacher_cache(
     """The cache for `key` inside `folder`, with what is missing asked of the teacher.
 
     `pixels_at(indices, view)` gives images in 0..1 as the student's loop will see them; `teach` answers with
-    key.findings. Raises PocketCxrError when the disk is short.
+    key.findings. Raises PocketCxrError when the disk is short, and what `teach` raises: what was written until then is
+    whole, and the same call goes on from there.
     """
     home = folder / f"teacher-{key.digest()[:16]}"
     if not home.is_dir():
@@ -137,12 +149,12 @@ def build_teacher_cache(
     return _opened(home, key)
 
 
-def hash_images(images: NDArray[np.uint8], image_ids: Sequence[str]) -> str:
+def hash_images(pixel_digests: Sequence[bytes], image_ids: Sequence[str]) -> str:
     """Hexadecimal digest of ids and pixels: other pictures under the same names get another teacher cache."""
     digest = hashlib.blake2b(digest_size=16)
     digest.update("\n".join(image_ids).encode())
-    for first in range(0, len(images), 1024):
-        digest.update(np.ascontiguousarray(images[first : first + 1024]).data)
+    for one in pixel_digests:
+        digest.update(one)
     return digest.hexdigest()
 
 
@@ -192,14 +204,7 @@ def _make(home: Path, key: TeacherCacheKey, sample: dict[str, NDArray[np.float16
 def _opened(home: Path, key: TeacherCacheKey) -> TeacherCache:
     maps = {name: open_memmap(home / f"{name}.npy", mode="r") for name in ("logits", *key.parts)}
     cache = TeacherCache(key, maps["logits"], maps.get("class_maps"), maps.get("features"))
-    logger.info(
-        "teacher cache %s: %d images in %d views, %.1f MB a view (%d bytes an image)",
-        home,
-        key.num_images,
-        key.num_views,
-        cache.bytes_per_view / 1e6,
-        cache.bytes_per_view // key.num_images,
-    )
+    logger.info("teacher cache %s: %s", home, cache.describe())
     return cache
 
 
@@ -207,3 +212,13 @@ def _read(part: NDArray[np.float16] | None, rows: NDArray[np.int64], view: int) 
     if part is None:
         return torch.zeros(len(rows), 0, 1, 1)
     return torch.from_numpy(part[view][rows].astype(np.float32))
+
+
+def _size(num_bytes: int) -> str:
+    """As people say it: 3.6 kB, 130 MB."""
+    size = float(num_bytes)
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} GB"

@@ -20,12 +20,20 @@ CURATED: dict[str, Role] = {
     "resnet10t": "student or teacher",
     "convnext_atto": "student or teacher",
     "efficientnet_b0": "teacher",
+    "convnext_tiny": "teacher",
     "resnet50": "teacher",
     "densenet121": "teacher",
     "densenet161": "teacher",
     "vit_small_patch16_224": "teacher",
+    "deit_tiny_patch16_224": "teacher",
     "deit_small_patch16_224": "teacher",
     "swin_tiny_patch4_window7_224": "teacher",
+    "swin_s3_tiny_224": "teacher",
+    "visformer_tiny": "teacher",
     "visformer_small": "teacher",
 }
-"""A choice among timm's thousand; every other timm name works too where the model has a feature map."""
+"""A choice among timm's thousand; every other timm name works too where the model has a feature map.
+
+The paper's AutoFormerV2-T is `swin_s3_tiny_224`: under this name timm has the tiny net of Chen et al., Searching the
+Search Space of Vision Transformer (arXiv 2111.14725), and its weights from the folder AutoFormerV2 of microsoft/Cream.
+"""

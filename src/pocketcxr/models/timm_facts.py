@@ -28,7 +28,7 @@ class TimmFacts:
     stride: int
     """Image pixels a side of one cell of the last features."""
     taps: tuple[tuple[int, str], ...]
-    """(stride, module name) of the inner feature maps, finest first."""
+    """(stride, module name) of the inner feature maps, finest first; empty where there are tokens only."""
     idle: tuple[str, ...]
     """Child modules with parameters that take no part in the features: parts of timm's own head."""
     fixed_size: int | None
@@ -56,7 +56,7 @@ def timm_facts(name: str, output_stride: int) -> TimmFacts:
         layout=layout,
         prefix_tokens=prefix_tokens,
         stride=strides[-1][0],
-        taps=tuple(strides) if layout == "nchw" else (),
+        taps=() if layout == "tokens" else tuple(strides),
         idle=_idle(model, features),
         fixed_size=size if _is_fixed(model) and not is_flexible else None,
         options=options,

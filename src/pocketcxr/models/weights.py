@@ -16,6 +16,8 @@ from pocketcxr.domain.extras import require
 logger = logging.getLogger(__name__)
 LITE0 = "tf_efficientnet_lite0"
 _HEAD = "head."
+_HEAD_WEIGHTS = ("head.maps.weight", "head.classifier.weight")
+"""One row a finding: of the class-map and of the paper head."""
 
 
 def timm_source(name: str, weights: str | Path) -> dict[str, Any]:
@@ -62,12 +64,28 @@ def _is_timm_head(path: Path) -> bool:
 
 def _names(path: Path) -> list[str]:
     if path.suffix != ".safetensors":
-        raise ConfigError(f"net.weights: {path} is no .safetensors file; other formats may run code and are not read")
+        raise ConfigError(
+            f"net.weights: {path} is no .safetensors file; other formats (.pth, .pt and .bin are pickles) may run code"
+            " and are not read: where you trust it, save its tensors with safetensors.torch.save_file"
+        )
     try:
         with safe_open(path, framework="pt") as file:
             return list(file.keys())
     except (OSError, SafetensorError) as error:
-        raise ConfigError(f"net.weights: {path} cannot be read ({error}); check the path") from error
+        raise ConfigError(
+            f"net.weights: {path} cannot be read ({error}); check the path, and copy the file again if it is cut short"
+        ) from error
+
+
+def head_size(path: Path) -> int | None:
+    """How many findings the head of a net of ours in the .safetensors file has; None for a file without such a head.
+
+    Raises ConfigError when there is no such file or it is of another kind.
+    """
+    if not is_own_file(path):
+        return None
+    with safe_open(path, framework="pt") as file:
+        return next((file.get_slice(name).get_shape()[0] for name in _HEAD_WEIGHTS if name in file.keys()), None)  # noqa: SIM118 - safe_open is no mapping
 
 
 def start_from(net: nn.Module, path: Path) -> None:

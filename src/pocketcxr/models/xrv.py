@@ -29,7 +29,7 @@ class XrvNet(Net):
         super().__init__()
         self.findings = findings
         self.trunk: nn.Module = model.features
-        rows = [list(model.pathologies).index(finding) for finding in findings]
+        rows = [[_spelt(name) for name in model.pathologies].index(finding) for finding in findings]
         self.head = ClassMapHead(model.classifier.in_features, len(findings))
         weight, bias = model.classifier.weight.detach()[rows], model.classifier.bias.detach()[rows]
         self.head.maps.load_state_dict({"weight": weight[:, :, None, None], "bias": bias})
@@ -53,6 +53,8 @@ class XrvNet(Net):
 def build_xrv(config: NetConfig, num_findings: int, in_channels: int) -> XrvNet:
     """The published net named after "xrv:". 14 findings are those of ChestX-ray14 in their order; else all it names.
 
+    Its "Lung Lesion" is our "Lung_Lesion": names are spelt as everywhere here.
+
     Raises MissingExtraError without torchxrayvision, ConfigError for another number of findings or channels.
     """
     if not config.name.startswith(_DENSENET):
@@ -61,9 +63,13 @@ def build_xrv(config: NetConfig, num_findings: int, in_channels: int) -> XrvNet:
         raise ConfigError(f"net: {config.name} brings its weights, takes one channel and has output_stride 32")
     package = require("torchxrayvision", "xrv", f"The teacher {config.name}")
     model = package.models.DenseNet(weights=config.name.removeprefix(PREFIX))
-    named = tuple(name for name in model.pathologies if name)
+    named = tuple(_spelt(name) for name in model.pathologies if name)
     findings = CHESTXRAY14 if num_findings == len(CHESTXRAY14) else named
     missing = [finding for finding in findings if finding not in named]
     if missing or len(findings) != num_findings:
         raise ConfigError(f"net.name: {config.name} names {', '.join(named)}; {num_findings} findings cannot be chosen")
     return XrvNet(model, findings)
+
+
+def _spelt(name: str) -> str:
+    return name.replace(" ", "_")

@@ -4,7 +4,7 @@ import types
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -15,6 +15,16 @@ from pocketcxr.domain.errors import ConfigError
 Config = TypeVar("Config", bound=BaseModel)
 Place = tuple[int | str, ...]
 """Keys and list positions from the top of a config down to one value."""
+
+
+class Problem(NamedTuple):
+    """One wrong key or value."""
+
+    place: Place
+    message: str
+    """Starts with the place's dotted name, where it has one."""
+    kind: str
+    """Pydantic's name of what is wrong."""
 
 
 def load_config(model: type[Config], path: Path | None, overrides: Sequence[str] = ()) -> Config:
@@ -30,7 +40,15 @@ def load_config(model: type[Config], path: Path | None, overrides: Sequence[str]
         return model.model_validate(data)
     except ValidationError as error:
         where = "config" if path is None else str(path)
-        raise ConfigError("\n".join(f"{where}: {_explain(model, detail)}" for detail in error.errors())) from error
+        raise ConfigError("\n".join(f"{where}: {one.message}" for one in problems(model, error))) from error
+
+
+def problems(model: type[BaseModel], error: ValidationError) -> list[Problem]:
+    """What is wrong with data that `model` refused, in words."""
+    return [
+        Problem(_without_tags(model, detail["loc"]), _explain(model, detail), detail["type"])
+        for detail in error.errors()
+    ]
 
 
 def config_data(config: BaseModel) -> dict[str, object]:
@@ -116,6 +134,8 @@ def _explain(model: type[BaseModel], detail: ErrorDetails) -> str:
             return f"{dotted}.kind is missing: it says which kind this is"
         case "missing":
             return f"{dotted} is missing and has no default; give it in the file or with --set {dotted}=..."
+        case _ if isinstance(detail["input"], dict):  # a whole section: the message says what does not fit in it
+            return f"{dotted}: {detail['msg']}" if dotted else detail["msg"]
         case _:
             return f"{dotted}: {detail['msg']} (got {detail['input']!r})"
 

@@ -15,6 +15,7 @@ def distill(config: RunConfig, out: Path, progress: Progress = silent) -> Path:
     """
     if config.teacher is None:
         raise ConfigError(
-            "distilling needs a teacher: give teacher.run in the file or with --set teacher.run=RUN, or use train"
+            "distilling needs a teacher: give one in the file or with --set teacher.kind=run --set teacher.run=RUN,"
+            " or use train"
         )
     return train(config, out, progress)

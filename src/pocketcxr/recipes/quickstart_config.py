@@ -13,7 +13,8 @@ from pocketcxr.distill.config import BceTerm, HintTerm, ObjectiveConfig, SoftBce
 from pocketcxr.imaging.preprocess import PreprocessSpec
 from pocketcxr.models.config import NetConfig
 from pocketcxr.phantom.config import LabelNoise, PhantomConfig
-from pocketcxr.recipes.run_config import CohortConfig, RunConfig, TeacherConfig
+from pocketcxr.recipes.run_config import CohortConfig, RunConfig
+from pocketcxr.recipes.teacher_config import RunTeacher
 from pocketcxr.train.optim import OptimConfig
 
 AUGMENT = AugmentConfig(num_views=1)
@@ -95,7 +96,7 @@ def alone_config(config: QuickstartConfig, manifest: Path) -> RunConfig:
 def distilled_config(config: QuickstartConfig, manifest: Path, teacher: Path) -> RunConfig:
     """The same student with the same budget and seed, taught by the teacher on all training patients."""
     return alone_config(config, manifest).model_copy(
-        update={"augment": AUGMENT, "objective": DISTILLED, "teacher": TeacherConfig(run=teacher)}
+        update={"augment": AUGMENT, "objective": DISTILLED, "teacher": RunTeacher(run=teacher)}
     )
 
 

@@ -1,93 +1,110 @@
-"""Who teaches a student, and how it is asked: live, or once for all from a cache."""
+"""From a teacher's config to a teacher that can be asked, and the files it is made of."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from pocketcxr.data.batches import pixels_at
-from pocketcxr.data.dataset import Cohort
-from pocketcxr.distill.objectives import hint_stride, teacher_parts
+from pocketcxr.distill.black_box import open_black_box
+from pocketcxr.distill.self_teacher import SelfTeacher
 from pocketcxr.distill.taps import num_channels
-from pocketcxr.distill.teacher import Teacher, TeacherSource, live, weights_hash
-from pocketcxr.distill.teacher_cache import TeacherCacheKey, build_teacher_cache, cached, hash_images
-from pocketcxr.domain.errors import ConfigError
-from pocketcxr.domain.progress import Progress
+from pocketcxr.distill.teacher import OpenTeacher, Teacher, learnt_only, weights_hash
+from pocketcxr.domain.errors import CheckpointError, ConfigError
 from pocketcxr.models.build import build
 from pocketcxr.models.outputs import ModelOutput
+from pocketcxr.models.weights import head_size
 from pocketcxr.models.xrv import XrvNet
-from pocketcxr.recipes.run_config import RunConfig, TeacherConfig
 from pocketcxr.recipes.runs import load_run
+from pocketcxr.recipes.teacher_config import (
+    AnyTeacher,
+    BundleTeacher,
+    EnsembleTeacher,
+    NetTeacher,
+    OneTeacher,
+    RunTeacher,
+)
+from pocketcxr.runtime.card import SEAL
+from pocketcxr.train.run_dir import RunDir
+from pocketcxr.train.tensors import read_header
+from pocketcxr.train.weights import ModelHeader
 
 
-@dataclass(frozen=True)
-class Lessons:
-    """The teacher as the training loop meets it."""
+def open_teacher(config: OneTeacher, stride: int | None, device: torch.device) -> OpenTeacher:
+    """The teacher on `device`, with features at `stride` (None: those its head pools).
 
-    source: TeacherSource
-    name: str
-    """Of the teacher's net."""
-    findings: tuple[str, ...]
-    """What it can speak of."""
-    num_channels: int
-    """Of its features at the objective's hint stride."""
+    Raises UsageError, ConfigError, CheckpointError or BundleError where it cannot be used.
+    """
+    match config:
+        case RunTeacher():
+            return _of_run(config, stride, device)
+        case NetTeacher():
+            return _of_net(config, stride, device)
+        case BundleTeacher():
+            return open_black_box(config.bundle, device)
 
 
-def open_teacher(config: TeacherConfig, stride: int | None) -> tuple[Teacher, str]:
-    """The teacher and its net's name. Raises UsageError, ConfigError or CheckpointError where it cannot be used."""
-    if config.run is not None:
-        loaded = load_run(config.run)
-        # What the teacher never learnt gets a name that no student asks for, so that its answer is NaN, not noise.
-        known = (f"unlearnt {f}" if f in loaded.header.unlearnt else f for f in loaded.findings)
-        return Teacher(loaded.net, loaded.spec, tuple(known), stride), loaded.header.net.name
-    assert config.net is not None, "TeacherConfig holds a run or a net"
+def teacher_files(config: AnyTeacher) -> tuple[Path, ...]:
+    """The files that decide what the teacher answers: a run that resumes must find the same content in them."""
+    match config:
+        case RunTeacher():
+            return (RunDir(config.run).best,)
+        case NetTeacher():
+            return (config.net.weights,) if isinstance(config.net.weights, Path) else ()
+        case BundleTeacher():
+            # A bundle's seal holds the digest of its card, which holds those of all other files.
+            return (config.bundle / SEAL if config.bundle.is_dir() else config.bundle,)
+        case EnsembleTeacher():
+            return tuple(file for member in config.members for file in teacher_files(member))
+        case SelfTeacher():
+            return ()
+
+
+def _of_run(config: RunTeacher, stride: int | None, device: torch.device) -> OpenTeacher:
+    loaded = load_run(config.run)
+    teacher = Teacher(loaded.net, loaded.spec, learnt_only(loaded.findings, loaded.header.unlearnt), stride)
+    return _opened(teacher, loaded.header.net.name, f"run {config.run}", device)
+
+
+def _of_net(config: NetTeacher, stride: int | None, device: torch.device) -> OpenTeacher:
+    weights = config.net.weights
+    if isinstance(weights, Path):
+        _check_file(weights, config)
     net = build(config.net, num_findings=len(config.findings), kind="teacher")
     if isinstance(net, XrvNet) and net.findings != config.findings:
         raise ConfigError(
             f"teacher.findings: {config.net.name} answers in the order {', '.join(net.findings)}; give that"
         )
-    return Teacher(net, config.preprocess, config.findings, stride), config.net.name
+    origin = "published weights" if weights == "none" else f"weights {weights}"
+    return _opened(Teacher(net, config.preprocess, config.findings, stride), config.net.name, origin, device)
 
 
-def open_lessons(
-    config: RunConfig, cohort: Cohort, folder: Path, device: torch.device, progress: Progress
-) -> Lessons | None:
-    """The configured teacher's lessons on the cohort, None where there is no teacher; fills the cache in `folder`."""
-    if config.teacher is None:
-        return None
-    stride = hint_stride(config.objective)
-    teacher, name = open_teacher(config.teacher, stride)
+def _check_file(weights: Path, config: NetTeacher) -> None:
+    """Raises ConfigError where the file's head is not of these findings, as far as the file tells."""
+    size = head_size(weights)
+    if size != len(config.findings):
+        raise ConfigError(
+            f"teacher.net.weights: the head in {weights} has {size or 'no'} findings of ours, teacher.findings names"
+            f" {len(config.findings)}; give the file's findings in its order, or train a teacher from this file first"
+            " (pocketcxr train --set net.weights=FILE)"
+        )
+    try:
+        header = read_header(weights, ModelHeader)
+    except CheckpointError:
+        return  # written by others: it does not say what its outputs mean, so the config's word counts
+    told = (header.net.name, header.net.output_stride, header.findings, header.preprocess)
+    if told != (config.net.name, config.net.output_stride, config.findings, config.preprocess):
+        raise ConfigError(
+            f"teacher.net.weights: {weights} is of a run with net {header.net.name} at stride"
+            f" {header.net.output_stride}, findings {', '.join(header.findings)} and preprocess {header.preprocess},"
+            " not of what teacher says; give kind: run and the run's folder, which brings all that"
+        )
+
+
+def _opened(teacher: Teacher, name: str, origin: str, device: torch.device) -> OpenTeacher:
     channels = num_channels(teacher.tapped, teacher.spec.size)
     teacher.to(device).to(memory_format=torch.channels_last)
-    source = live(teacher, config.findings)
-    if config.teacher.cache:
-        source = _cached(config, teacher, cohort, folder, progress)
-    return Lessons(source, name, teacher.findings, channels)
-
-
-def _cached(config: RunConfig, teacher: Teacher, cohort: Cohort, folder: Path, progress: Progress) -> TeacherSource:
-    ask = live(teacher, config.findings)
-    device = next(teacher.parameters()).device
-    nothing = torch.empty(0, dtype=torch.int64)
 
     def teach(pixels: Tensor) -> ModelOutput:
-        return ask(pixels.to(device), nothing, 0)
+        return teacher.teach(pixels.to(device))
 
-    def pixels(indices: Tensor, view: int) -> Tensor:
-        return pixels_at(cohort, config.batches, indices, view)
-
-    key = TeacherCacheKey(
-        teacher_hash=weights_hash(teacher),
-        teacher_spec=teacher.spec,
-        images_hash=hash_images(cohort.images, cohort.image_ids),
-        images_spec=cohort.spec,
-        augment=config.augment.model_dump_json(),
-        seed=config.seed,
-        findings=config.findings,
-        stride=hint_stride(config.objective),
-        num_images=len(cohort),
-        num_views=config.augment.num_views or 1,
-        parts=teacher_parts(config.objective),
-    )
-    return cached(build_teacher_cache(teach, pixels, key, folder, progress))
+    return OpenTeacher(name, origin, teach, teacher.spec, teacher.findings, weights_hash(teacher), channels)

@@ -1,27 +1,32 @@
 """From a manifest to a trained net: teacher, student alone and distilled student are one recipe."""
 
 import hashlib
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from pocketcxr.data.dataset import Cohort, CohortRequest, hide_labels, open_cohort
-from pocketcxr.distill.objectives import build_adapters, hint_stride, needs_teacher
+from pocketcxr.distill.objectives import build_adapters, feature_stride, needs_teacher
+from pocketcxr.distill.self_teacher import SelfTeacher
 from pocketcxr.distill.taps import Tapped, num_channels
 from pocketcxr.domain.errors import EmptyCohortError
 from pocketcxr.domain.progress import Progress, silent
 from pocketcxr.domain.study import Split
+from pocketcxr.imaging.preprocess import PreprocessSpec
 from pocketcxr.manifest.schema import Manifest, ManifestHeader, read_manifest, select
+from pocketcxr.manifest.unlabelled import add_unlabelled, was_added
 from pocketcxr.models.build import build
 from pocketcxr.recipes.config import config_data
 from pocketcxr.recipes.environment import describe_environment
+from pocketcxr.recipes.lessons import Lessons, School, open_lessons
 from pocketcxr.recipes.run_config import RunConfig
-from pocketcxr.recipes.teachers import Lessons, open_lessons
-from pocketcxr.train.devices import flushing_denormals, pick_device
-from pocketcxr.train.loop import FitJob, fit
+from pocketcxr.recipes.teachers import teacher_files
+from pocketcxr.train.devices import flushing_denormals
+from pocketcxr.train.job import FitJob
+from pocketcxr.train.loop import fit
 from pocketcxr.train.run_dir import RunDir, open_run, read_environment, write_environment
+from pocketcxr.train.team import Team, open_team
 from pocketcxr.train.weights import ModelHeader, TrainingSummary
 
 
@@ -32,74 +37,102 @@ class Cohorts:
     header: ManifestHeader
     training: Cohort
     validation: Cohort
+    unlabelled: tuple[ManifestHeader, ...] = ()
+    """Of the manifests whose images joined the training cohort without labels."""
 
 
 def train(config: RunConfig, out: Path, progress: Progress = silent) -> Path:
     """The run at `out`, trained to its end. The same call again goes on where it stopped, or returns a finished run.
 
-    Raises ConfigError where `out` holds a run with other settings; EmptyCohortError, ManifestError or CheckpointError
-    where data or checkpoint are not usable.
+    Where torchrun or srun started several processes they train together, and the first one writes and tells of its
+    progress. Raises ConfigError where `out` holds a run with other settings; EmptyCohortError, ManifestError or
+    CheckpointError where data or checkpoint are not usable.
     """
-    run = open_run(out, config_data(config))
-    # A kill between the last checkpoint and the note of its result leaves a finished run that is still to be summed up.
-    if run.is_finished() and "result" in read_environment(run):
-        return run.root
-    with flushing_denormals():
-        device = pick_device(config.device)
-        environment = describe_environment(device)
-        if run.environment.exists():
-            environment["started"] = read_environment(run)["started"]
-        write_environment(run, environment)
-        result = fit(_job(config, run, device, progress), run, progress)
-        write_environment(run, {**environment, "seed": config.seed, "result": asdict(result)})
+    with flushing_denormals(), open_team(config.device, config.precision) as team:
+        heard = progress if team.is_first else silent
+        with team.first_ahead():
+            run = open_run(out, config_data(config))
+            # A kill between the last checkpoint and the note of its result leaves a finished run still to be summed up.
+            is_done = run.is_finished() and "result" in read_environment(run)
+            if not is_done:
+                _note_environment(run, team)
+                job = _job(config, run, team, heard)
+        if is_done:
+            return run.root
+        result = fit(job, run, heard)
+        with team.first_ahead():
+            if team.is_first:
+                write_environment(run, {**read_environment(run), "seed": config.seed, "result": asdict(result)})
     return run.root
 
 
 def open_cohorts(config: RunConfig, folder: Path, progress: Progress = silent) -> Cohorts:
     """Training and validation cohort as the config chooses them, images decoded into the cache in `folder`.
 
-    Training images without any label are left out where no teacher speaks of them. Raises EmptyCohortError where a
-    split is empty or no training image has a label that anybody could learn from.
+    Raises as `open_split`.
     """
-    manifest = read_manifest(config.manifest)
-    training = hide_labels(
-        _open(config, manifest, Split.TRAIN, folder, progress),
-        config.cohort.labelled_fraction,
-        config.cohort.labelled_seed,
-    )
-    if not needs_teacher(config.objective):
-        if training.num_labelled == 0:
-            raise EmptyCohortError(
-                f"none of the {len(training)} training images of {config.manifest} has a known label of "
-                f"{', '.join(config.findings)}; check findings and the labels policy"
-            )
-        training = _rows(training, training.labelled_rows)
-    return Cohorts(manifest.header, training, _open(config, manifest, Split.VALIDATION, folder, progress))
+    training, validation = (open_split(config, split, folder, progress) for split in (Split.TRAIN, Split.VALIDATION))
+    further = tuple(read_manifest(path).header for path in config.cohort.unlabelled) if _hears(config) else ()
+    return Cohorts(read_manifest(config.manifest).header, training, validation, further)
 
 
-def _open(config: RunConfig, manifest: Manifest, split: Split, folder: Path, progress: Progress) -> Cohort:
-    request = CohortRequest(config.findings, config.preprocess, config.labels, folder)
-    return open_cohort(select(manifest, split, config.cohort.view_positions), request, progress)
+def open_split(config: RunConfig, split: Split, folder: Path, progress: Progress = silent) -> Cohort:
+    """The split's images and labels as the config chooses them, images decoded into the cache in `folder`.
 
-
-def _rows(cohort: Cohort, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Cohort:
-    if len(rows) == len(cohort):
+    Training images without any label, those of cohort.unlabelled among them, are left out where no teacher speaks of
+    them. Raises EmptyCohortError where the split is empty or no training image has a label though labels are to be
+    learnt from, ManifestError where an unlabelled image shows a validation or test person.
+    """
+    images = select(read_manifest(config.manifest), split, config.cohort.view_positions)
+    if split is Split.TRAIN and _hears(config):
+        images = _with_unlabelled(config, images)
+    # Soft labels are for learning only: neither yes nor no, they cannot say how good a ranking is.
+    policy = config.labels if split is Split.TRAIN else config.labels.hard()
+    cohort = open_cohort(images, CohortRequest(config.findings, config.preprocess, policy, folder), progress)
+    if split is not Split.TRAIN:
         return cohort
-    return replace(
-        cohort,
-        images=cohort.images[rows],
-        labels=cohort.labels[rows],
-        image_ids=tuple(cohort.image_ids[row] for row in rows),
-        patient_ids=tuple(cohort.patient_ids[row] for row in rows),
-    )
+    among = ~was_added(cohort.image_ids)
+    cohort = hide_labels(cohort, config.cohort.labelled_fraction, config.cohort.labelled_seed, among)
+    if config.learns_from_labels and cohort.num_labelled == 0:
+        raise EmptyCohortError(
+            f"none of the {len(cohort)} training images of {config.manifest} has a known label of "
+            f"{', '.join(config.findings)}; check findings and the labels policy, or let a teacher alone teach "
+            "(objective.terms=[{kind: soft-bce}])"
+        )
+    return cohort if _hears(config) else cohort.take(cohort.labelled_rows)
 
 
-def _job(config: RunConfig, run: RunDir, device: torch.device, progress: Progress) -> FitJob:
+def _hears(config: RunConfig) -> bool:
+    """Whether images without labels are of use."""
+    return needs_teacher(config.objective)
+
+
+def _with_unlabelled(config: RunConfig, training: Manifest) -> Manifest:
+    cohort = config.cohort
+    wanted = Split.TRAIN if cohort.unlabelled_splits == "train" else None
+    further = [select(read_manifest(path), wanted, cohort.view_positions) for path in cohort.unlabelled]
+    return add_unlabelled(training, read_manifest(config.manifest), further) if further else training
+
+
+def _note_environment(run: RunDir, team: Team) -> None:
+    if not team.is_first:
+        return
+    environment = {**describe_environment(team.device), "num_processes": team.size}
+    if run.environment.exists():
+        environment["started"] = read_environment(run)["started"]
+    write_environment(run, environment)
+
+
+def _job(config: RunConfig, run: RunDir, team: Team, progress: Progress) -> FitJob:
     folder = config.cohort.cache_folder or run.root.parent / "cache"
     cohorts = open_cohorts(config, folder, progress)
-    lessons = open_lessons(config, cohorts.training, folder, device, progress)
+    lessons = open_lessons(_school(config, cohorts.training, folder, team.device, progress))
+    if lessons is not None and team.is_first:
+        write_environment(run, {**read_environment(run), "teacher": lessons.notes})
     net = build(config.net, num_findings=len(config.findings), seed=config.seed)
-    student_channels = num_channels(Tapped(net, hint_stride(config.objective)), config.preprocess.size)
+    student_channels = num_channels(Tapped(net, feature_stride(config.objective)), config.preprocess.size)
+    is_self_taught = isinstance(config.teacher, SelfTeacher)
+    teacher_channels = student_channels if is_self_taught or lessons is None else lessons.num_channels
     return FitJob(
         net=net,
         training=cohorts.training,
@@ -108,48 +141,59 @@ def _job(config: RunConfig, run: RunDir, device: torch.device, progress: Progres
         optim=config.optim,
         batches=config.batches,
         header=_header(config, cohorts, lessons),
-        inputs_digest=_inputs_digest(config),
-        device=device,
-        precision=config.precision,
+        inputs_digest=inputs_digest(config),
+        team=team,
+        loader=config.loader,
+        log=config.log,
+        is_compiled=config.compile,
         teacher=None if lessons is None else lessons.source,
-        adapters=build_adapters(
-            config.objective, student_channels, lessons.num_channels if lessons else 0, config.seed
-        ),
+        adapters=build_adapters(config.objective, student_channels, teacher_channels, config.seed),
     )
+
+
+def _school(config: RunConfig, training: Cohort, folder: Path, device: torch.device, progress: Progress) -> School:
+    def reopen(split: Split, spec: PreprocessSpec) -> Cohort:
+        return open_split(config.model_copy(update={"preprocess": spec}), split, folder, progress)
+
+    return School(config, training, reopen, folder, device, progress)
 
 
 def _header(config: RunConfig, cohorts: Cohorts, lessons: Lessons | None) -> ModelHeader:
     training = cohorts.training
     summary = TrainingSummary(
         source=cohorts.header.source,
-        is_simulated=cohorts.header.is_simulated,
+        is_simulated=any(header.is_simulated for header in (cohorts.header, *cohorts.unlabelled)),
         num_images=len(training),
         num_labelled=training.num_labelled,
         num_patients=len(set(training.patient_ids)),
+        unlabelled_sources=tuple(
+            f"{header.source} (simulated)" if header.is_simulated else header.source for header in cohorts.unlabelled
+        ),
+        num_from_unlabelled=int(was_added(training.image_ids).sum()),
         objective=tuple(term.kind for term in config.objective.terms),
         teacher=None if lessons is None else lessons.name,
         seed=config.seed,
         steps=config.optim.steps,
         batch_size=config.optim.batch_size,
     )
-    taught = set() if lessons is None else set(lessons.findings)
-    has_both = {
-        f for f, column in zip(config.findings, training.labels.T, strict=True) if {0.0, 1.0} <= set(column.tolist())
-    }
+    learnt = set() if lessons is None else set(lessons.findings)
+    if config.learns_from_labels:
+        columns = zip(config.findings, training.labels.T, strict=True)
+        learnt |= {finding for finding, column in columns if {0.0, 1.0} <= set(column.tolist())}
     return ModelHeader(
         net=config.net,
         findings=config.findings,
-        unlearnt=tuple(finding for finding in config.findings if finding not in has_both | taught),
+        unlearnt=tuple(finding for finding in config.findings if finding not in learnt),
         preprocess=config.preprocess,
         training=summary,
     )
 
 
-def _inputs_digest(config: RunConfig) -> str:
+def inputs_digest(config: RunConfig) -> str:
     """SHA-256 over the files the run learns from; a resumed run must find the same."""
-    files = [config.manifest]
-    if config.teacher is not None and config.teacher.run is not None:
-        files.append(RunDir(config.teacher.run).best)
+    files = [config.manifest, *config.cohort.unlabelled]
+    if config.teacher is not None:
+        files += teacher_files(config.teacher)
     digest = hashlib.sha256()
     for file in files:
         digest.update(hashlib.sha256(file.read_bytes()).digest())
