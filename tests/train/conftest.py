@@ -11,13 +11,16 @@ from torch import Tensor, nn
 from pocketcxr.data.augment import AugmentConfig
 from pocketcxr.data.batches import BatchConfig
 from pocketcxr.data.dataset import Cohort
+from pocketcxr.data.images import in_memory
 from pocketcxr.distill.config import ObjectiveConfig
 from pocketcxr.imaging.preprocess import PreprocessSpec
 from pocketcxr.models.config import NetConfig
 from pocketcxr.models.outputs import ModelOutput, Net
-from pocketcxr.train.loop import FitJob
+from pocketcxr.train.devices import Precision
+from pocketcxr.train.job import FitJob
 from pocketcxr.train.optim import OptimConfig
 from pocketcxr.train.run_dir import RunDir
+from pocketcxr.train.team import Team, open_team
 from pocketcxr.train.weights import ModelHeader, TrainingSummary
 
 FINDINGS = ("Effusion", "Mass")
@@ -63,7 +66,12 @@ def tiny_cohort(num: int, seed: int) -> Cohort:
     images[labels[:, 1] == 1, 16:, :] += 30
     labels[-1] = np.nan
     names = tuple(f"{seed}-{row}" for row in range(num))
-    return Cohort(images, labels, names, names, FINDINGS, SPEC)
+    return Cohort(in_memory(images), labels, names, names, FINDINGS, SPEC)
+
+
+def lone_team(precision: Precision = "fp32") -> Team:
+    with open_team("cpu", precision) as team:
+        return team
 
 
 def tiny_job(**changes: object) -> FitJob:
@@ -92,7 +100,7 @@ def tiny_job(**changes: object) -> FitJob:
         "batches": BatchConfig(batch_size=4, augment=AugmentConfig(num_views=2), seed=3),
         "header": ModelHeader(net=NetConfig(name="tiny"), findings=FINDINGS, preprocess=SPEC, training=summary),
         "inputs_digest": "0",
-        "device": torch.device("cpu"),
+        "team": lone_team(),
     }
     return FitJob(**{**parts, **changes})  # type: ignore[arg-type]
 
@@ -100,6 +108,11 @@ def tiny_job(**changes: object) -> FitJob:
 @pytest.fixture
 def make_job() -> Callable[..., FitJob]:
     return tiny_job
+
+
+@pytest.fixture
+def lone_team_of() -> Callable[[Precision], Team]:
+    return lone_team
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from pocketcxr.domain.errors import CheckpointError
 from pocketcxr.train.atomic import write_atomically
 from pocketcxr.train.checkpoint import Counters, Trained, read_checkpoint, read_counters, write_checkpoint
 from pocketcxr.train.ema import Ema
-from pocketcxr.train.loop import FitJob, fit
+from pocketcxr.train.job import FitJob
+from pocketcxr.train.loop import fit
 from pocketcxr.train.optim import OptimConfig, build_optimiser
 from pocketcxr.train.run_dir import RunDir
 

@@ -33,6 +33,12 @@ def test_bf16_is_chosen_only_where_the_device_computes_it(monkeypatch: pytest.Mo
         assert pick_precision("fp32", torch.device("cuda")) == "32-true"
 
 
+def test_fp16_needs_a_gpu() -> None:
+    assert pick_precision("fp16", torch.device("cuda")) == "16-mixed"
+    with pytest.raises(ConfigError, match="auto, fp32 or bf16"):
+        pick_precision("fp16", torch.device("cpu"))
+
+
 def test_seeded_numbers_follow_from_the_seed_and_leave_no_trace() -> None:
     before = torch.get_rng_state()
     drawn = []

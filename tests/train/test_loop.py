@@ -9,14 +9,18 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from pocketcxr.data.loaders import LoaderConfig
 from pocketcxr.distill.config import BceTerm, HintTerm, MldTerm, ObjectiveConfig
 from pocketcxr.distill.objectives import build_adapters
 from pocketcxr.domain.errors import CheckpointError, PocketCxrError
 from pocketcxr.models.outputs import ModelOutput
 from pocketcxr.train.checkpoint import read_counters
+from pocketcxr.train.devices import Precision
+from pocketcxr.train.job import FitJob
 from pocketcxr.train.log import read_metrics
-from pocketcxr.train.loop import FitJob, fit
+from pocketcxr.train.loop import fit
 from pocketcxr.train.run_dir import RunDir
+from pocketcxr.train.team import Team
 from pocketcxr.train.weights import read_weights
 
 MakeJob = Callable[..., FitJob]
@@ -171,7 +175,32 @@ def test_training_leaves_the_global_generator_as_found(make_job: MakeJob, run: R
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_bf16_trains_and_keeps_float32_weights(make_job: MakeJob, run: RunDir) -> None:
-    result = fit(replace(distilled(make_job), precision="bf16"), run)
+def test_bf16_trains_and_keeps_float32_weights(
+    make_job: MakeJob, run: RunDir, lone_team_of: Callable[[Precision], Team]
+) -> None:
+    result = fit(replace(distilled(make_job), team=lone_team_of("bf16")), run)
     assert result.best_auroc is not None
     assert {value.dtype for value in tensors(run.best).values()} == {torch.float32, torch.int64}
+
+
+@pytest.mark.parametrize("num_workers", [1, 3])
+def test_a_run_is_the_same_with_any_number_of_workers(make_job: MakeJob, tmp_path: Path, num_workers: int) -> None:
+    alone, helped = RunDir(tmp_path / "alone"), RunDir(tmp_path / "helped")
+    for run, workers in ((alone, 0), (helped, num_workers)):
+        run.root.mkdir()
+        fit(replace(distilled(make_job), loader=LoaderConfig(num_workers=workers)), run)
+    assert_same(tensors(alone.last), tensors(helped.last))
+    assert alone.best.read_bytes() == helped.best.read_bytes()
+    losses = [[record.get("loss") for record in read_metrics(run.metrics)] for run in (alone, helped)]
+    assert losses[0] == losses[1]
+
+
+def test_a_run_may_go_on_with_another_number_of_workers(make_job: MakeJob, tmp_path: Path) -> None:
+    unbroken, broken = RunDir(tmp_path / "unbroken"), RunDir(tmp_path / "broken")
+    for run in (unbroken, broken):
+        run.root.mkdir()
+    fit(make_job(), unbroken)
+    with pytest.raises(InterruptedError):
+        fit(make_job(loader=LoaderConfig(num_workers=3)), broken, StopAt(5, InterruptedError))
+    fit(make_job(loader=LoaderConfig(num_workers=1, prefetch=1)), broken)
+    assert_same(tensors(unbroken.last), tensors(broken.last))

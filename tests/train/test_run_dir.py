@@ -85,3 +85,9 @@ def test_what_is_no_number_is_null_in_the_log(tmp_path: Path) -> None:
 def test_a_log_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="make room"):
         append_metrics(tmp_path, 1, {})
+
+
+def test_a_run_may_go_on_with_another_loader(tmp_path: Path) -> None:
+    first = open_run(tmp_path, {**CONFIG, "loader": {"num_workers": 2, "prefetch": 2}})
+    assert open_run(tmp_path, {**CONFIG, "loader": {"num_workers": None, "prefetch": 4}}) == first
+    assert open_run(tmp_path, CONFIG) == first

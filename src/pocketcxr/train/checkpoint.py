@@ -29,6 +29,8 @@ class Counters(BaseModel, frozen=True, extra="forbid"):
     seconds: float = 0.0
     """Time spent training and evaluating, over all resumptions."""
     is_finished: bool = False
+    loss_scale: dict[str, float] = {}
+    """State of the loss scaling of fp16; empty for other precisions."""
 
     def after_evaluation(self, step: int, auroc: float | None) -> "Counters":
         """The counters after one evaluation. An unknown AUROC compares with nothing: the latest weights are best."""

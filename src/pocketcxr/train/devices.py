@@ -10,7 +10,7 @@ import torch
 from pocketcxr.domain.errors import ConfigError
 
 DeviceName = Literal["auto", "cpu", "cuda"]
-Precision = Literal["auto", "fp32", "bf16"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 
 def pick_device(name: DeviceName) -> torch.device:
@@ -21,16 +21,21 @@ def pick_device(name: DeviceName) -> torch.device:
     return torch.device("cuda" if has_cuda and name != "cpu" else "cpu")
 
 
-def pick_precision(name: Precision, device: torch.device) -> Literal["32-true", "bf16-mixed"]:
+def pick_precision(name: Precision, device: torch.device) -> Literal["32-true", "bf16-mixed", "16-mixed"]:
     """Fabric's name of the precision. "auto" is bf16 only where it is fast: on GPUs that compute it.
 
-    On CPUs without AMX bf16 autocast is slower than fp32 (docs/explanation/design.md section 4): never there.
+    On CPUs without AMX bf16 autocast is slower than fp32 (docs/explanation/design.md section 4): never there. Raises
+    ConfigError for fp16 on a CPU.
     """
     match name:
         case "fp32":
             return "32-true"
         case "bf16":
             return "bf16-mixed"
+        case "fp16":
+            if device.type == "cpu":
+                raise ConfigError("precision: 'fp16' needs a CUDA GPU (its loss scaling too); use auto, fp32 or bf16")
+            return "16-mixed"
         case "auto":
             is_fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
             return "bf16-mixed" if is_fast else "32-true"

@@ -14,7 +14,9 @@ class OptimConfig(BaseModel, frozen=True, extra="forbid"):
 
     steps: Annotated[int, Field(ge=1)] = 20_000
     batch_size: Annotated[int, Field(ge=2)] = 32
-    """Images a step; at least 2, since batch norm needs a batch."""
+    """Images a step, over all processes; at least 2, since batch norm needs a batch."""
+    accumulate: Annotated[int, Field(ge=1)] = 1
+    """Micro-batches that a batch is computed in, to need less memory; 2 or more take one more forward pass."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     """At the top, after warm-up."""
     floor: Annotated[float, Field(ge=0, le=1)] = 0.01
@@ -32,6 +34,15 @@ class OptimConfig(BaseModel, frozen=True, extra="forbid"):
     """Steps between checkpoints to resume from."""
     patience: Annotated[int, Field(ge=1)] | None = 10
     """Evaluations without a better validation AUROC before the run ends early; None never ends early."""
+
+    @model_validator(mode="after")
+    def _divides_batches(self) -> Self:
+        if self.batch_size % self.accumulate or self.batch_size < 2 * self.accumulate:
+            raise ValueError(
+                f"batch_size {self.batch_size} cannot be computed in {self.accumulate} equal parts of 2 images or more;"
+                " change accumulate"
+            )
+        return self
 
     @model_validator(mode="after")
     def _warms_up_in_time(self) -> Self:

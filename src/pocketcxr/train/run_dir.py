@@ -13,6 +13,9 @@ from pocketcxr.train.checkpoint import read_counters
 
 Data = Mapping[str, object]
 
+_FREE = ("loader", "log")
+"""Settings that change how long a run takes or who watches it, nothing that it learns: they may differ later."""
+
 
 @dataclass(frozen=True)
 class RunDir:
@@ -66,7 +69,7 @@ class RunDir:
 
 
 def open_run(root: Path, config: Data) -> RunDir:
-    """The run at `root`: made with `config`, or gone on with, where its config.yaml says the same.
+    """The run at `root`: made with `config`, or gone on with, where its config.yaml says the same (but of the loader).
 
     Raises ConfigError that names every differing key, UsageError where `root` cannot be a folder.
     """
@@ -119,7 +122,8 @@ def read_environment(run: RunDir) -> dict[str, object]:
 
 def _check_same(run: RunDir, config: Data) -> None:
     before, now = _flat(read_config(run)), _flat(config)
-    changed = [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
+    keys = [key for key in sorted(before.keys() | now.keys()) if key.split(".")[0] not in _FREE]
+    changed = [key for key in keys if before.get(key) != now.get(key)]
     if changed:
         named = ", ".join(f"{key} (was {before.get(key)!r}, is {now.get(key)!r})" for key in changed)
         raise ConfigError(

@@ -8,19 +8,26 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import functional_call
 
-from pocketcxr.data.batches import normalise_tensor, plain_pixels
+from pocketcxr.data.batches import WHOLE, Share, normalise_tensor, plain_pixels
 from pocketcxr.data.dataset import Cohort
 from pocketcxr.models.outputs import Net, evaluating
 
 
 @torch.no_grad()
-def predict_logits(net: Net, weights: Mapping[str, Tensor], cohort: Cohort, batch_size: int) -> NDArray[np.float32]:
-    """Logits [n, finding] of every image of the cohort, unaugmented, with `weights` in place of the net's own."""
+def predict_logits(
+    net: Net, weights: Mapping[str, Tensor], cohort: Cohort, batch_size: int, share: Share = WHOLE
+) -> NDArray[np.float32]:
+    """Logits [n, finding] of every image of the cohort, unaugmented, with `weights` in place of the net's own.
+
+    Of a share only every so-maniest batch is computed, the other rows are 0: the sum over all shares is the whole, and
+    each logit was computed in the same batch as without sharing.
+    """
     device = next(iter(weights.values())).device
-    rows: list[NDArray[np.float32]] = []
+    logits = np.zeros(cohort.labels.shape, dtype=np.float32)
     with evaluating(net):
-        for start in range(0, len(cohort), batch_size):
-            pixels = plain_pixels(cohort, slice(start, start + batch_size)).to(device)
+        for start in range(share.number * batch_size, len(cohort), share.of * batch_size):
+            rows = slice(start, start + batch_size)
+            pixels = plain_pixels(cohort, rows).to(device)
             output = functional_call(net, dict(weights), (normalise_tensor(pixels, cohort.spec),))
-            rows.append(output.logits.float().cpu().numpy())
-    return np.concatenate(rows)
+            logits[rows] = output.logits.float().cpu().numpy()
+    return logits

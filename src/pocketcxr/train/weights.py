@@ -22,6 +22,10 @@ class TrainingSummary(BaseModel, frozen=True, extra="forbid"):
     num_labelled: int
     """Images with at least one known label; the others only a teacher spoke of."""
     num_patients: int
+    unlabelled_sources: tuple[str, ...] = ()
+    """Sources of the manifests whose images came without labels, phantoms marked."""
+    num_from_unlabelled: int = 0
+    """Of num_images, those that came from them."""
     objective: tuple[str, ...]
     """Kinds of the objective's terms."""
     teacher: str | None
