@@ -91,4 +91,5 @@ def resampled_mean(values: NDArray[np.float64], resampled: NDArray[np.float64]) 
     counts = known.sum(axis=1)
     sums = np.where(known, deviations, 0).sum(axis=1)
     shifts: NDArray[np.float64] = np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0)
-    return values[defined].mean() + shifts
+    means: NDArray[np.float64] = values[defined].mean() + shifts
+    return means

@@ -75,4 +75,5 @@ def _areas(
     doubled = below.take(bounds[0], axis=0) + below.take(bounds[1], axis=0)
     won = np.einsum("pr,pr->r", positives, doubled, dtype=np.float64) / 2
     pairs = positives.sum(axis=0, dtype=np.float64) * below[-1]
-    return np.divide(won, pairs, out=np.full(len(won), np.nan), where=pairs > 0)
+    areas: NDArray[np.float64] = np.divide(won, pairs, out=np.full(len(won), np.nan), where=pairs > 0)
+    return areas
