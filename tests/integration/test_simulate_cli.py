@@ -54,7 +54,7 @@ def test_the_same_command_again_is_done_at_once_and_another_is_refused(tmp_path:
     ("option", "value", "says"),
     [
         ("--images", "0", "--images 0: Input should be greater than or equal to 1"),
-        ("--size", "8", "--size 8: Input should be greater than or equal to 32"),
+        ("--size", "8", "--size 8: Input should be greater than or equal to 28"),
         ("--label-noise", "1.5", "--label-noise 1.5: Input should be less than or equal to 1"),
         ("--workers", "0", "workers is 0"),
         ("--layout", "chestxray15", "did you mean 'chestxray14'"),
