@@ -106,7 +106,7 @@ class Stepper:
         gradient, then each micro-batch is answered again and takes its gradient back (Gao et al., RepL4NLP 2021, arXiv
         2101.06983). So losses that relate images see the whole batch, as they do without micro-batches.
         """
-        # Every so-maniest row, so that labelled and unlabelled rows are mixed alike in all parts.
+        # Every num-th row, so that labelled and unlabelled rows are mixed alike in all parts.
         num = self.job.optim.accumulate
         parts = [pixels[first::num] for first in range(num)]
         with torch.no_grad(), _keeping_buffers(self.job.net):
@@ -193,7 +193,7 @@ def _keeping_buffers(net: nn.Module) -> Iterator[None]:
 
 
 def _interleaved(parts: Sequence[Tensor]) -> Tensor:
-    """Rows in the order of the batch from which every so-maniest was taken."""
+    """Rows in the order of the batch, of parts that each took every n-th of them."""
     return parts[0] if len(parts) == 1 else torch.stack(list(parts), dim=1).flatten(0, 1)
 
 
