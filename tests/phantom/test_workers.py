@@ -24,12 +24,15 @@ def test_chunks_keep_the_order_and_never_split_a_patient(config: PhantomConfig) 
 
 
 SCRIPT = """
+import signal
 import sys
 from pathlib import Path
 from pocketcxr.apps.cli import console
 from pocketcxr.phantom.config import PhantomConfig
 from pocketcxr.phantom.write import simulate
 if __name__ == "__main__":
+    # Shells start their background jobs with Ctrl-C ignored, and the tests may run in one.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     def listen(stage, done, total, figures=None):
         print(done if stage == "simulating" else 0, flush=True)
     try:
