@@ -104,3 +104,8 @@ def test_without_a_folder_the_command_says_what_is_missing() -> None:
     app = typer.Typer()
     app.command()(command)
     assert isinstance(CliRunner().invoke(app, ["chestxray14"]).exception, UsageError)
+
+
+def test_a_wrong_name_for_the_manifest_is_told_before_anything_is_read(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match=r"ends in \.parquet"):
+        prepare(Chestxray14Config(), tmp_path / "nowhere", tmp_path / "m.csv")

@@ -130,13 +130,18 @@ def refused_path(path: Path) -> Path:
     return path.with_name(f"{path.stem}.refused.csv")
 
 
+def check_name(path: Path) -> None:
+    """Nothing, when a manifest may be called so. Raises ManifestError."""
+    if path.suffix != ".parquet":
+        raise ManifestError(f"{path}: a manifest is a parquet file - give a name that ends in .parquet")
+
+
 def write_manifest(manifest: Manifest, path: Path) -> None:
     """Write the manifest to `path` (.parquet) and what belongs to it beside; whole files or none.
 
     Raises ManifestError.
     """
-    if path.suffix != ".parquet":
-        raise ManifestError(f"{path}: a manifest is a parquet file - give a name that ends in .parquet")
+    check_name(path)
     validate(manifest, str(path))
     sealed = manifest.header.model_copy(update={"splits_sha256": split_digest(manifest.table)})
     header = {_HEADER_KEY: sealed.model_dump_json().encode()}

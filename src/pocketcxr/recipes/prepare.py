@@ -14,7 +14,7 @@ from pocketcxr.manifest.card import write_card
 from pocketcxr.manifest.combine import CombineConfig
 from pocketcxr.manifest.leaks import check_leaks, refuse_leaks, sentences
 from pocketcxr.manifest.mapping import LabelMapping
-from pocketcxr.manifest.schema import Manifest, write_manifest
+from pocketcxr.manifest.schema import Manifest, check_name, write_manifest
 from pocketcxr.manifest.sources import (
     chestmnist,
     chestxray14,
@@ -135,6 +135,7 @@ def prepare(
 
     Raises ManifestError, and writes nothing but the card, where a patient, a study or an image is in two splits.
     """
+    check_name(out)  # before minutes of reading
     manifest = read(config, root, progress)
     if options.check_images and manifest.header.is_labels_only:
         raise UsageError("--check-images looks at images and --labels-only does not; leave one of them out")
