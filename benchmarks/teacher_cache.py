@@ -74,6 +74,13 @@ def seconds_an_image(config: RunConfig, out: Path) -> float:
     return 1 / float(result["images_per_second"])
 
 
+def kept(run: Path) -> object:
+    """What the run says of its teacher cache: bytes a view, and how many views."""
+    notes = train_summary(run)["teacher"]
+    assert isinstance(notes, dict)
+    return notes["cache"]
+
+
 def measure(options: Options, folder: Path) -> dict[str, object]:
     """Medians in seconds an epoch, and what filling the cache takes."""
     phantoms = PhantomConfig(images=options.images, size=options.size, prevalence_scale=3.0)
@@ -100,7 +107,7 @@ def measure(options: Options, folder: Path) -> dict[str, object]:
         "threads": torch.get_num_threads(),
         "processor": platform.processor() or platform.machine(),
         "torch": torch.__version__,
-        "teacher_cache": train_summary(filled).get("teacher"),
+        "teacher_cache": kept(filled),
         "seconds_to_fill_once": round(filling, 1),
         "seconds_an_epoch": {name: round(value, 1) for name, value in epochs.items()},
         "ratio_to_alone": {name: round(value / epochs[ALONE], 3) for name, value in epochs.items()},
