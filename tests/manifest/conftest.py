@@ -103,3 +103,19 @@ class Layout:
 def layout(tmp_path: Path) -> Layout:
     """Six images of five patients."""
     return Layout(tmp_path)
+
+
+@pytest.fixture(params=["bom", "latin-1", "crlf"])
+def respell(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
+    """(file, text) -> the file with the text as other programs write it: each in a test run of its own."""
+
+    def write(path: Path, text: str) -> None:
+        match request.param:
+            case "bom":
+                path.write_text(text, encoding="utf-8-sig")
+            case "latin-1":
+                path.write_text(text, encoding="latin-1")
+            case _:
+                path.write_bytes(text.replace("\n", "\r\n").encode())
+
+    return write

@@ -2,6 +2,7 @@
 
 import gzip
 import tarfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -311,18 +312,13 @@ def test_a_wrong_table_of_kaggles_is_refused(file: str, old: str, new: str, mess
         read(folder.root, OPTIONS)
 
 
-@pytest.mark.parametrize("spoil", ["bom", "latin-1", "crlf"])
-def test_encodings_and_line_ends_of_kaggles_tables_do_not_matter(spoil: str, folder: Folder) -> None:
+def test_encodings_and_line_ends_of_kaggles_tables_do_not_matter(
+    respell: Callable[[Path, str], None], folder: Folder
+) -> None:
     expected = read(folder.kaggle(), OPTIONS).table
     path = folder.root / "indiana_reports.csv"
     text = path.read_text().replace("Heart,", "C\u00f6ur,")
-    match spoil:
-        case "bom":
-            path.write_text(text, encoding="utf-8-sig")
-        case "latin-1":
-            path.write_text(text, encoding="latin-1")
-        case _:
-            path.write_bytes(text.replace("\n", "\r\n").encode())
+    respell(path, text)
     pd.testing.assert_frame_equal(read(folder.root, OPTIONS).table, expected)
 
 

@@ -35,7 +35,7 @@ from pocketcxr.recipes.run_config import RunConfig
 from pocketcxr.recipes.runs import train_summary
 from pocketcxr.recipes.teacher_config import BundleTeacher, NetTeacher
 from pocketcxr.recipes.teachers import open_teacher, teacher_files
-from pocketcxr.recipes.train import open_split, train
+from pocketcxr.recipes.train import open_split, read_manifests, train
 from pocketcxr.runtime.card import CardFacts
 from pocketcxr.train.log import read_metrics
 from pocketcxr.train.run_dir import RunDir
@@ -113,10 +113,12 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def school_of(config: RunConfig, folder: Path) -> School:
     """The school that training would set up."""
 
-    def reopen(split: Split, spec: PreprocessSpec) -> Cohort:
-        return open_split(config.model_copy(update={"preprocess": spec}), split, folder)
+    manifests = read_manifests(config)
 
-    return School(config, open_split(config, Split.TRAIN, folder), reopen, folder, CPU, silent)
+    def reopen(split: Split, spec: PreprocessSpec) -> Cohort:
+        return open_split(config.model_copy(update={"preprocess": spec}), manifests, split, folder)
+
+    return School(config, open_split(config, manifests, Split.TRAIN, folder), reopen, folder, CPU, silent)
 
 
 def lessons_of(config: RunConfig, folder: Path) -> Lessons:
@@ -261,7 +263,8 @@ def test_validation_weighs_members_by_finding_and_the_run_says_how(
     assert notes["weighting"] == "validation"
     assert [member["image_size_px"] for member in notes["members"]] == [64, 64]
     assert "a view, 48 views (24 images)" in notes["members"][0]["cache"]
-    cohort = open_split(make_config("preprocess.size=64"), Split.VALIDATION, tmp_path)
+    config = make_config("preprocess.size=64")
+    cohort = open_split(config, read_manifests(config), Split.VALIDATION, tmp_path)
     pixels = torch.from_numpy(cohort.pixels(slice(None))).float()[:, None] / 255
     with torch.no_grad():
         scores = np.stack(

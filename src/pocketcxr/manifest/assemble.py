@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pocketcxr.domain.errors import EmptyCohortError, ManifestError
+from pocketcxr.domain.errors import ConfigError, EmptyCohortError, ManifestError
 from pocketcxr.domain.prediction import Refusal
 from pocketcxr.domain.progress import Progress, silent
 from pocketcxr.domain.study import LabelState
@@ -42,6 +42,12 @@ class Draft:
     official: NDArray[np.str_] | None = None
     notes: tuple[str, ...] = ()
     refused: tuple[Refusal, ...] = ()
+
+
+def require_simulated(root: Path, named: Path) -> None:
+    """Nothing, when `root` holds a simulated data set, which alone has true labels. Raises ConfigError on `named`."""
+    if not (root / SIMULATED).is_file():
+        raise ConfigError(f"{named}: is not simulated, so it has no true labels; leave out clean=true")
 
 
 def assemble(

@@ -4,8 +4,6 @@ import hashlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import torch
-
 from pocketcxr.data.dataset import Cohort, CohortRequest, hide_labels, open_cohort
 from pocketcxr.distill.objectives import build_adapters, feature_stride, needs_teacher
 from pocketcxr.distill.self_teacher import SelfTeacher
@@ -66,26 +64,49 @@ def train(config: RunConfig, out: Path, progress: Progress = silent) -> Path:
     return run.root
 
 
+@dataclass(frozen=True)
+class Manifests:
+    """What a training reads, read and checked once."""
+
+    labelled: Manifest
+    unlabelled: tuple[Manifest, ...]
+    """Of cohort.unlabelled; none where nobody speaks of images without labels."""
+
+
+def read_manifests(config: RunConfig) -> Manifests:
+    """The manifests that the config names. Raises ManifestError."""
+    further = config.cohort.unlabelled if _hears(config) else ()
+    return Manifests(read_manifest(config.manifest), tuple(read_manifest(path) for path in further))
+
+
 def open_cohorts(config: RunConfig, folder: Path, progress: Progress = silent) -> Cohorts:
     """Training and validation cohort as the config chooses them, images decoded into the cache in `folder`.
 
-    Raises as `open_split`.
+    Raises as `read_manifests` and `open_split`.
     """
-    training, validation = (open_split(config, split, folder, progress) for split in (Split.TRAIN, Split.VALIDATION))
-    further = tuple(read_manifest(path).header for path in config.cohort.unlabelled) if _hears(config) else ()
-    return Cohorts(read_manifest(config.manifest).header, training, validation, further)
+    return _cohorts(config, read_manifests(config), folder, progress)
 
 
-def open_split(config: RunConfig, split: Split, folder: Path, progress: Progress = silent) -> Cohort:
+def _cohorts(config: RunConfig, manifests: Manifests, folder: Path, progress: Progress) -> Cohorts:
+    training, validation = (
+        open_split(config, manifests, split, folder, progress) for split in (Split.TRAIN, Split.VALIDATION)
+    )
+    further = tuple(manifest.header for manifest in manifests.unlabelled)
+    return Cohorts(manifests.labelled.header, training, validation, further)
+
+
+def open_split(
+    config: RunConfig, manifests: Manifests, split: Split, folder: Path, progress: Progress = silent
+) -> Cohort:
     """The split's images and labels as the config chooses them, images decoded into the cache in `folder`.
 
     Training images without any label, those of cohort.unlabelled among them, are left out where no teacher speaks of
     them. Raises EmptyCohortError where the split is empty or no training image has a label though labels are to be
     learnt from, ManifestError where an unlabelled image shows a validation or test person.
     """
-    images = select(read_manifest(config.manifest), split, config.cohort.view_positions)
-    if split is Split.TRAIN and _hears(config):
-        images = _with_unlabelled(config, images)
+    images = select(manifests.labelled, split, config.cohort.view_positions)
+    if split is Split.TRAIN and manifests.unlabelled:
+        images = _with_unlabelled(config, manifests, images)
     # Soft labels are for learning only: neither yes nor no, they cannot say how good a ranking is.
     policy = config.labels if split is Split.TRAIN else config.labels.hard()
     cohort = open_cohort(images, CohortRequest(config.findings, config.preprocess, policy, folder), progress)
@@ -107,11 +128,11 @@ def _hears(config: RunConfig) -> bool:
     return needs_teacher(config.objective)
 
 
-def _with_unlabelled(config: RunConfig, training: Manifest) -> Manifest:
+def _with_unlabelled(config: RunConfig, manifests: Manifests, training: Manifest) -> Manifest:
     cohort = config.cohort
     wanted = Split.TRAIN if cohort.unlabelled_splits == "train" else None
-    further = [select(read_manifest(path), wanted, cohort.view_positions) for path in cohort.unlabelled]
-    return add_unlabelled(training, read_manifest(config.manifest), further) if further else training
+    further = [select(manifest, wanted, cohort.view_positions) for manifest in manifests.unlabelled]
+    return add_unlabelled(training, manifests.labelled, further)
 
 
 def _note_environment(run: RunDir, team: Team) -> None:
@@ -125,8 +146,13 @@ def _note_environment(run: RunDir, team: Team) -> None:
 
 def _job(config: RunConfig, run: RunDir, team: Team, progress: Progress) -> FitJob:
     folder = config.cohort.cache_folder or run.root.parent / "cache"
-    cohorts = open_cohorts(config, folder, progress)
-    lessons = open_lessons(_school(config, cohorts.training, folder, team.device, progress))
+    manifests = read_manifests(config)
+    cohorts = _cohorts(config, manifests, folder, progress)
+
+    def reopen(split: Split, spec: PreprocessSpec) -> Cohort:
+        return open_split(config.model_copy(update={"preprocess": spec}), manifests, split, folder, progress)
+
+    lessons = open_lessons(School(config, cohorts.training, reopen, folder, team.device, progress))
     if lessons is not None and team.is_first:
         write_environment(run, {**read_environment(run), "teacher": lessons.notes})
     net = build(config.net, num_findings=len(config.findings), seed=config.seed)
@@ -149,13 +175,6 @@ def _job(config: RunConfig, run: RunDir, team: Team, progress: Progress) -> FitJ
         teacher=None if lessons is None else lessons.source,
         adapters=build_adapters(config.objective, student_channels, teacher_channels, config.seed),
     )
-
-
-def _school(config: RunConfig, training: Cohort, folder: Path, device: torch.device, progress: Progress) -> School:
-    def reopen(split: Split, spec: PreprocessSpec) -> Cohort:
-        return open_split(config.model_copy(update={"preprocess": spec}), split, folder, progress)
-
-    return School(config, training, reopen, folder, device, progress)
 
 
 def _header(config: RunConfig, cohorts: Cohorts, lessons: Lessons | None) -> ModelHeader:

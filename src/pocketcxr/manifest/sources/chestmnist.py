@@ -25,7 +25,7 @@ from pocketcxr.domain.extras import require
 from pocketcxr.domain.findings import CHESTXRAY14
 from pocketcxr.domain.progress import Progress, silent
 from pocketcxr.domain.study import LabelState, Sex, Split, ViewPosition
-from pocketcxr.manifest.assemble import SIMULATED, Draft, assemble
+from pocketcxr.manifest.assemble import SIMULATED, Draft, assemble, require_simulated
 from pocketcxr.manifest.image_files import ImagesConfig
 from pocketcxr.manifest.mapping import LabelMapping
 from pocketcxr.manifest.npz_images import Images, described_images, file_of, names, unpack
@@ -96,7 +96,7 @@ def read(root: Path, config: ChestmnistConfig, progress: Progress = silent) -> M
     archive = _archive(root, config)
     is_simulated = (archive.parent / SIMULATED).is_file()
     arrays = _images(archive, config)
-    states = _states(_label_file(archive, config, is_simulated), arrays)
+    states = _states(_label_file(archive, config), arrays)
     folder = archive.parent / (config.unpack_to or archive.stem)
     if not config.images.labels_only:
         unpack(archive, _checked_md5(archive, arrays, config.check_md5 and not is_simulated), arrays, folder, progress)
@@ -174,11 +174,10 @@ def _images(archive: Path, config: ChestmnistConfig) -> dict[str, Images]:
     return arrays
 
 
-def _label_file(archive: Path, config: ChestmnistConfig, is_simulated: bool) -> Path:
+def _label_file(archive: Path, config: ChestmnistConfig) -> Path:
     if not config.clean:
         return archive
-    if not is_simulated:
-        raise ConfigError(f"{archive}: is not simulated, so it has no true labels; leave out clean=true")
+    require_simulated(archive.parent, archive)
     return archive.with_name(f"{archive.stem}_clean.npz")
 
 

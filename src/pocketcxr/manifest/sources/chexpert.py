@@ -17,11 +17,11 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel
 
-from pocketcxr.domain.errors import ConfigError, ManifestError
+from pocketcxr.domain.errors import ManifestError
 from pocketcxr.domain.findings import CHEXPERT, CHEXPERT_COMPETITION
 from pocketcxr.domain.progress import Progress, silent
 from pocketcxr.domain.study import LabelState, Split, ViewPosition
-from pocketcxr.manifest.assemble import SIMULATED, Draft, assemble
+from pocketcxr.manifest.assemble import Draft, assemble, require_simulated
 from pocketcxr.manifest.chexpert_labels import OBSERVATIONS, findings_told, observation_states
 from pocketcxr.manifest.csv_tables import column, read_csv, refuse_rows
 from pocketcxr.manifest.image_files import ImagesConfig
@@ -103,8 +103,8 @@ def _files(root: Path, config: ChexpertConfig) -> tuple[Path, dict[Part, Path]]:
     }
     wanted = {part: names[part] for part in config.parts or names}
     home = _home(root, [name.replace(".csv", suffix) for options in wanted.values() for name in options])
-    if config.clean and not (home / SIMULATED).is_file():
-        raise ConfigError(f"{home}: is not simulated, so it has no true labels; leave out clean=true")
+    if config.clean:
+        require_simulated(home, home)
     files: dict[Part, Path] = {}
     for part, options in wanted.items():
         paths = [home / name.replace(".csv", suffix) for name in options]

@@ -18,12 +18,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
-from pocketcxr.domain.errors import ConfigError, EmptyCohortError, ManifestError, RefusalCode
+from pocketcxr.domain.errors import EmptyCohortError, ManifestError, RefusalCode
 from pocketcxr.domain.prediction import Refusal
 from pocketcxr.domain.progress import Progress, silent
 from pocketcxr.domain.study import LabelState, ViewPosition
 from pocketcxr.manifest import padchest_labels
-from pocketcxr.manifest.assemble import SIMULATED, Draft, assemble
+from pocketcxr.manifest.assemble import Draft, assemble, require_simulated
 from pocketcxr.manifest.csv_tables import FIRST_LINE, column, read_csv, refuse_rows
 from pocketcxr.manifest.image_files import ImagesConfig, find_images
 from pocketcxr.manifest.mapping import LabelMapping
@@ -144,8 +144,8 @@ def read(root: Path, config: PadchestConfig, progress: Progress = silent) -> Man
 def _table_path(root: Path, config: PadchestConfig) -> Path:
     if not root.is_dir():
         raise ManifestError(f"{root}: there is no such folder - give the folder that holds {config.label_table}")
-    if config.clean and not (root / SIMULATED).is_file():
-        raise ConfigError(f"{root}: is not simulated, so it has no true labels; leave out clean=true")
+    if config.clean:
+        require_simulated(root, root)
     path = root / (config.label_table.replace(".csv", "_clean.csv") if config.clean else config.label_table)
     packed = path.with_name(path.name + ".gz")
     return packed if packed.is_file() and not path.is_file() else path
