@@ -8,7 +8,6 @@ folders of phantoms share nobody.
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,8 +15,9 @@ from numpy.typing import NDArray
 
 from pocketcxr.domain.errors import ManifestError
 from pocketcxr.domain.study import LabelState, Split
-from pocketcxr.manifest.combine import SAME_RADIOGRAPHS, SOURCE
-from pocketcxr.manifest.rules import TABLE_COLUMNS, label_column
+from pocketcxr.manifest.combine import SAME_RADIOGRAPHS
+from pocketcxr.manifest.identity import identified
+from pocketcxr.manifest.rules import label_column
 from pocketcxr.manifest.schema import Manifest
 
 logger = logging.getLogger(__name__)
@@ -32,12 +32,12 @@ def add_unlabelled(training: Manifest, labelled: Manifest, further: Sequence[Man
     Images that are among the training rows already are not added again, and a person known from them keeps the id.
     Raises ManifestError where a further image shows a person of the validation or test part of `labelled`.
     """
-    known = _identified(training)
+    known = identified(training)
     is_held = (labelled.table["split"] != Split.TRAIN.value).to_numpy(dtype=np.bool_)
-    held = _identified(labelled)[is_held]
+    held = identified(labelled)[is_held]
     for manifest in further:
         _check_apart(manifest, labelled, held)
-    added = pd.concat([_identified(manifest) for manifest in further], ignore_index=True)
+    added = pd.concat([identified(manifest) for manifest in further], ignore_index=True)
     is_new = ~(added["image_id"].isin(known["image_id"]) | added["path"].isin(known["path"]))
     added = added[is_new].drop_duplicates("image_id").drop_duplicates("path")
     logger.info("%d of %d further images added without labels", len(added), len(is_new))
@@ -59,18 +59,6 @@ def was_added(image_ids: Sequence[str]) -> NDArray[np.bool_]:
     return np.array([image_id.startswith(PREFIX) for image_id in image_ids], dtype=np.bool_)
 
 
-def _identified(manifest: Manifest) -> pd.DataFrame:
-    """The table without labels, with ids that tell sources apart and paths from the top of the file system."""
-    table = manifest.table[list(TABLE_COLUMNS)]
-    root = Path(manifest.header.root).absolute()
-    ids = ("image_id", "patient_id", "study_id")
-    named = {name: table[name] for name in ids}
-    if manifest.header.source != SOURCE:  # combined manifests have SOURCE.id already
-        world = f"@{root}" if manifest.header.is_simulated else ""
-        named = {name: table["source"] + world + "." + table[name] for name in ids}
-    return table.assign(**named, path=f"{root}/" + table["path"])
-
-
 def _check_apart(manifest: Manifest, labelled: Manifest, held: pd.DataFrame) -> None:
     sources = {*manifest.table["source"], *labelled.table["source"]}
     for same in SAME_RADIOGRAPHS:
@@ -79,7 +67,7 @@ def _check_apart(manifest: Manifest, labelled: Manifest, held: pd.DataFrame) -> 
                 f"{' and '.join(sorted(same))} hold the same people's radiographs without a common patient id:"
                 " unlabelled images would bring validation and test people into training - give other images"
             )
-    images = _identified(manifest)
+    images = identified(manifest)
     is_held = (images["patient_id"].isin(held["patient_id"]) | images["path"].isin(held["path"])).to_numpy()
     if is_held.any():
         first = manifest.table.iloc[int(is_held.argmax())]

@@ -181,6 +181,7 @@ def _header(config: RunConfig, cohorts: Cohorts, lessons: Lessons | None) -> Mod
     training = cohorts.training
     summary = TrainingSummary(
         source=cohorts.header.source,
+        splits_sha256=cohorts.header.splits_sha256,
         is_simulated=any(header.is_simulated for header in (cohorts.header, *cohorts.unlabelled)),
         num_images=len(training),
         num_labelled=training.num_labelled,

@@ -17,6 +17,8 @@ class TrainingSummary(BaseModel, frozen=True, extra="forbid"):
 
     source: str
     """The manifest's source."""
+    splits_sha256: str = ""
+    """Digest of who was in which split; "" in weights of before it was kept. Tells whether images are unseen."""
     is_simulated: bool
     num_images: int
     num_labelled: int

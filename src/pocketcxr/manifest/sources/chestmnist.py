@@ -29,8 +29,8 @@ from pocketcxr.manifest.assemble import SIMULATED, Draft, assemble, require_simu
 from pocketcxr.manifest.image_files import ImagesConfig
 from pocketcxr.manifest.mapping import LabelMapping
 from pocketcxr.manifest.npz_images import Images, described_images, file_of, names, unpack
-from pocketcxr.manifest.rules import no_regions
 from pocketcxr.manifest.schema import Manifest
+from pocketcxr.manifest.simulated_boxes import simulated_boxes
 from pocketcxr.manifest.splits import SplitConfig
 
 SOURCE = "chestmnist"
@@ -102,11 +102,13 @@ def read(root: Path, config: ChestmnistConfig, progress: Progress = silent) -> M
         unpack(archive, _checked_md5(archive, arrays, config.check_md5 and not is_simulated), arrays, folder, progress)
         if is_simulated:
             (folder / SIMULATED).write_bytes((archive.parent / SIMULATED).read_bytes())
+    table = _table(arrays)
+    image_of = dict(zip(table["path"], table["image_id"], strict=True))
     draft = Draft(
         source=SOURCE,
-        table=_table(arrays),
+        table=table,
         states=states,
-        regions=no_regions(),
+        regions=simulated_boxes(archive.parent, image_of, CHESTXRAY14),
         official=np.concatenate([np.full(arrays[part].count, split.value) for part, split in PARTS.items()]),
         notes=(f"Images and labels from {archive.name}.", _NO_PATIENTS),
     )

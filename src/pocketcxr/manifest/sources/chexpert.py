@@ -27,8 +27,8 @@ from pocketcxr.manifest.csv_tables import column, read_csv, refuse_rows
 from pocketcxr.manifest.image_files import ImagesConfig
 from pocketcxr.manifest.mapping import LabelMapping
 from pocketcxr.manifest.people import age_in_years, sexes, views
-from pocketcxr.manifest.rules import no_regions
 from pocketcxr.manifest.schema import Manifest
+from pocketcxr.manifest.simulated_boxes import simulated_boxes
 from pocketcxr.manifest.splits import SplitConfig
 
 SOURCE = "chexpert"
@@ -36,6 +36,9 @@ MAPPINGS: tuple[LabelMapping, ...] = OBSERVATIONS
 FOLDERS: tuple[str, ...] = (".", "CheXpert-v1.0-small", "CheXpert-v1.0", "CheXpert")
 """Where, below the folder that is given, the tables may lie; the last is CheXlocalize's."""
 TEST_TABLES: tuple[str, ...] = ("test.csv", "test_labels.csv", "groundtruth.csv")
+SHOWN_AS: dict[str, str] = {"Fibrosis": "Lung_Opacity"}
+"""Of what a simulated data set draws: what its labels, as the labeller of reports, call it without its being a kind of
+that."""
 
 Part = Literal["train", "valid", "test"]
 _FRONTAL, _LATERAL = "Frontal", "Lateral"
@@ -82,11 +85,13 @@ def read(root: Path, config: ChexpertConfig, progress: Progress = silent) -> Man
     home, files = _files(root, config)
     entries = [_entries(home, part, file, "test" in files, config) for part, file in files.items()]
     table = pd.concat([part.table for part in entries], ignore_index=True)
+    states = pd.concat([part.states for part in entries], ignore_index=True)
+    image_of = dict(zip(table["path"], table["image_id"], strict=True))
     draft = Draft(
         source=SOURCE,
         table=table.drop(columns="is_contradicted"),
-        states=pd.concat([part.states for part in entries], ignore_index=True),
-        regions=no_regions(),
+        states=states,
+        regions=simulated_boxes(home, image_of, list(states.columns), SHOWN_AS),
         official=np.concatenate([np.full(len(part.table), part.split.value) for part in entries]),
         notes=(f"Labels from {', '.join(part.file.name for part in entries)}.", *_notes(table)),
     )

@@ -29,8 +29,9 @@ from pocketcxr.manifest.image_files import ImagesConfig, find_images
 from pocketcxr.manifest.mapping import LabelMapping
 from pocketcxr.manifest.padchest_labels import Cells, FindingChoice, Implied, LabelReading, Silence
 from pocketcxr.manifest.people import sexes
-from pocketcxr.manifest.rules import MAX_AGE_YEARS, no_regions
+from pocketcxr.manifest.rules import MAX_AGE_YEARS
 from pocketcxr.manifest.schema import Manifest
+from pocketcxr.manifest.simulated_boxes import simulated_boxes
 from pocketcxr.manifest.splits import SplitConfig
 
 SOURCE = "padchest"
@@ -137,7 +138,9 @@ def read(root: Path, config: PadchestConfig, progress: Progress = silent) -> Man
     )
     states = padchest_labels.label_states(cells, is_chosen, reading)
     table = chosen.drop(columns="folder")
-    draft = Draft(SOURCE, table, states, no_regions(), notes=notes, refused=refused)
+    image_of = {image_id: image_id for image_id in table["image_id"]}
+    regions = simulated_boxes(root, image_of, list(states.columns))
+    draft = Draft(SOURCE, table, states, regions, notes=notes, refused=refused)
     return assemble(root, draft, config.split, config.images, progress)
 
 
