@@ -1,0 +1,267 @@
+"""Does a heatmap depend on what the net has learnt? Randomisation tests, and repeatability across seeds.
+
+Adebayo et al., NeurIPS 2018 (arXiv 1810.03292): a method whose maps hardly change when the weights are replaced by
+random ones (cascading parameter randomisation), or when the net was trained on permuted labels (data randomisation),
+shows edges of the image, not the net. Similarity is read beside a floor: noise maps as smooth as the maps themselves.
+"""
+
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from pydantic import BaseModel
+from torch import Tensor
+
+from pocketcxr.domain.errors import ConfigError, ManifestError
+from pocketcxr.evaluate.agreement import FIGURES, agreement
+from pocketcxr.models.outputs import Net
+
+ExplainNet = Callable[[Net, Float[Tensor, "b c s s"]], NDArray[np.float32]]
+"""A net and model inputs -> raw saliency [b, finding, h, w], for instance `saliency` with findings and method given."""
+
+RANK, TOP = FIGURES.index("rank_correlation"), FIGURES.index("top_25_iou")
+NUM_NOISE_MAPS = 20
+"""Noise maps compared with each map for the floor."""
+MAX_BEYOND_NOISE = 0.2
+"""The criterion: maps of a net that has learnt nothing may keep a fifth of the way from noise to the original."""
+
+
+@dataclass(frozen=True)
+class Cascade:
+    """How finely to randomise."""
+
+    num_stages: int = 8
+    """Steps from the last layer alone to all layers."""
+    seed: int = 0
+    """Of the noise maps of the floor; the random weights are those of the fresh nets."""
+
+
+DEFAULT_CASCADE = Cascade()
+
+
+class MapSimilarity(BaseModel, frozen=True, extra="forbid"):
+    """How alike two sets of maps are: means over pairs of image and finding; None where every pair has a flat map."""
+
+    num_maps: int
+    num_flat: int
+    """Pairs left out: one of the two maps is constant, so it has no order."""
+    rank_correlation: float | None
+    """Spearman's rho over the cells."""
+    absolute_rank_correlation: float | None
+    """Of its absolute value: near 1 beside a `rank_correlation` near 0, maps are the same up to their sign."""
+    top_25_iou: float | None
+    """Intersection over union of the hottest quarter of the area."""
+
+
+class RandomisationStage(BaseModel, frozen=True, extra="forbid"):
+    """After one more part of the net has become random."""
+
+    layer: str
+    """The module nearest to the input that is random now."""
+    num_random: int
+    """Layers that are random now, counted from the output."""
+    similarity: MapSimilarity
+    """To the maps of the trained net."""
+    beyond_noise: float | None
+    """`beyond_noise` of it."""
+
+
+class RandomisationReport(BaseModel, frozen=True, extra="forbid"):
+    """The cascading parameter randomisation test of one method on one net."""
+
+    num_layers: int
+    num_fresh: int
+    """Independent sets of random weights; figures are means over them."""
+    stages: tuple[RandomisationStage, ...]
+    floor: MapSimilarity
+    """Of the trained net's maps to noise."""
+    is_passed: bool
+    """Whether the last stage, in which nothing of the training is left, is at most MAX_BEYOND_NOISE beyond noise."""
+
+
+class DataRandomisationReport(BaseModel, frozen=True, extra="forbid"):
+    """Maps of a net trained on true labels against those of one trained on permuted labels."""
+
+    similarity: MapSimilarity
+    floor: MapSimilarity
+    """Of the first net's maps to noise."""
+    beyond_noise: float | None
+    is_passed: bool
+    """Whether that is at most MAX_BEYOND_NOISE: the maps depend on what was learnt."""
+
+
+class RepeatabilityReport(BaseModel, frozen=True, extra="forbid"):
+    """Maps of nets that differ in their training seed only."""
+
+    num_nets: int
+    pairs: tuple[MapSimilarity, ...]
+    """Every two nets, in order: (0, 1), (0, 2), ..."""
+    mean: MapSimilarity
+    floor: MapSimilarity
+    """Of the first net's maps to noise: nets no more alike than this tell of their seed, not of the images."""
+
+
+def cascading_randomisation(
+    net: Net,
+    fresh: Sequence[Net],
+    explain: ExplainNet,
+    images: Float[Tensor, "b c s s"],
+    cascade: Cascade = DEFAULT_CASCADE,
+) -> RandomisationReport:
+    """Similarity to the maps of `net` as its layers, from the output to the input, get the weights of a fresh net.
+
+    `fresh` are nets of the same build with untrained weights, best several (`build` with other seeds): one draw of a
+    last layer may by luck resemble the trained one. The last layer goes alone, the others in groups of equal count;
+    layers are taken in the order in which the net registers them, running statistics included. `net` is copied, never
+    changed. Raises ConfigError where a fresh net has other tensors.
+    """
+    layers = [name for name, module in net.named_modules() if _own(module)]
+    _check(net, fresh)
+    original = explain(net, images)
+    ends = np.unique([1, *np.linspace(1, len(layers), cascade.num_stages).round().astype(int)]).tolist()
+    found: list[list[NDArray[np.float64]]] = [[] for _ in ends]
+    for other in fresh:
+        changed, start = deepcopy(net), 0
+        for stage, end in enumerate(ends):
+            for name in layers[::-1][start:end]:
+                _replace(changed, other, name)
+            found[stage].append(_figures(original, explain(changed, images)))
+            start = end
+    floor = noise_floor(original, np.random.default_rng(cascade.seed))
+    stages = []
+    for end, figures in zip(ends, found, strict=True):
+        similarity = _similarity(np.concatenate(figures))
+        stages.append(
+            RandomisationStage(
+                layer=layers[-end],
+                num_random=end,
+                similarity=similarity,
+                beyond_noise=beyond_noise(similarity, floor),
+            )
+        )
+    return RandomisationReport(
+        num_layers=len(layers),
+        num_fresh=len(fresh),
+        stages=tuple(stages),
+        floor=floor,
+        is_passed=_is_no_more_than_noise(stages[-1].beyond_noise),
+    )
+
+
+def data_randomisation(
+    maps: NDArray[np.float32], permuted: NDArray[np.float32], rng: np.random.Generator
+) -> DataRandomisationReport:
+    """Maps [n, finding, h, w] of a net trained on true labels against a net trained on permuted ones, same images.
+
+    Permute the labels of the training patients, train the same recipe until it has learnt them by heart or as long,
+    and explain images that neither has seen: alike maps mean that the method shows the image. Raises ManifestError
+    where the two sets are not of the same images and findings.
+    """
+    floor, similarity = noise_floor(maps, rng), _similarity(_figures(maps, permuted))
+    beyond = beyond_noise(similarity, floor)
+    return DataRandomisationReport(
+        similarity=similarity, floor=floor, beyond_noise=beyond, is_passed=_is_no_more_than_noise(beyond)
+    )
+
+
+def repeatability(maps: Sequence[NDArray[np.float32]], rng: np.random.Generator) -> RepeatabilityReport:
+    """How alike the maps [n, finding, h, w] of two or more nets are on the same images, every two of them.
+
+    Raises ConfigError for fewer than two, ManifestError where they are not of the same images and findings.
+    """
+    if len(maps) < 2:
+        raise ConfigError(f"repeatability needs the maps of two nets or more, got {len(maps)}; train another seed")
+    figures = [_figures(first, second) for first, second in combinations(maps, 2)]
+    return RepeatabilityReport(
+        num_nets=len(maps),
+        pairs=tuple(_similarity(one) for one in figures),
+        mean=_similarity(np.concatenate(figures)),
+        floor=noise_floor(maps[0], rng),
+    )
+
+
+def beyond_noise(similarity: MapSimilarity, floor: MapSimilarity) -> float | None:
+    """How far `similarity` is from noise (0) to identity (1), by the farthest figure; None if all maps are flat.
+
+    The absolute correlation is among the figures: the same picture with its sign turned is the same picture.
+    """
+    ours, noise = ((one.rank_correlation, one.absolute_rank_correlation, one.top_25_iou) for one in (similarity, floor))
+    shares = [
+        (value - least) / (1 - least)
+        for value, least in zip(ours, noise, strict=True)
+        if value is not None and least is not None
+    ]
+    return max(shares, default=None)
+
+
+def _is_no_more_than_noise(beyond: float | None) -> bool:
+    """Flat maps show nothing of the original either."""
+    return beyond is None or beyond <= MAX_BEYOND_NOISE
+
+
+def noise_floor(maps: NDArray[np.float32], rng: np.random.Generator) -> MapSimilarity:
+    """Similarity of maps [n, finding, h, w] to noise of the same spectrum. Raises ManifestError if all are flat."""
+    flat = maps.reshape(-1, *maps.shape[2:])
+    floor = _similarity(np.concatenate([agreement(flat, noise_like(flat, rng)) for _ in range(NUM_NOISE_MAPS)]))
+    if floor.rank_correlation is None:
+        raise ManifestError("sanity: every map is flat, there is nothing to compare; look at the net or the method")
+    return floor
+
+
+def noise_like(maps: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Noise [n, h, w] with the amplitude spectrum of each map and random phases: as smooth, and elsewhere.
+
+    White noise would be too low a floor: two smooth maps resemble each other by luck far more often (surrogate data:
+    Theiler et al., Physica D 1992).
+    """
+    phases = np.angle(np.fft.rfft2(rng.normal(size=maps.shape)))
+    noise = np.fft.irfft2(np.abs(np.fft.rfft2(maps)) * np.exp(1j * phases), s=maps.shape[1:])
+    return noise.astype(np.float32)
+
+
+def _own(module: torch.nn.Module) -> dict[str, Tensor]:
+    """The tensors that belong to `module` itself, by their names in it."""
+    return {**dict(module.named_parameters(recurse=False)), **dict(module.named_buffers(recurse=False))}
+
+
+def _replace(changed: Net, other: Net, name: str) -> None:
+    source = _own(other.get_submodule(name))
+    with torch.no_grad():
+        for key, tensor in _own(changed.get_submodule(name)).items():
+            tensor.copy_(source[key])
+
+
+def _check(net: Net, fresh: Sequence[Net]) -> None:
+    if not fresh:
+        raise ConfigError("randomisation test: give at least one net with fresh weights")
+    shapes = {name: tensor.shape for name, tensor in net.state_dict().items()}
+    for other in fresh:
+        if {name: tensor.shape for name, tensor in other.state_dict().items()} != shapes:
+            raise ConfigError("randomisation test: a fresh net has other tensors; build it from the same configuration")
+
+
+def _figures(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float64]:
+    """[n * finding, figure]: agreement of maps of the same images and findings."""
+    if first.shape[:2] != second.shape[:2]:
+        raise ManifestError(
+            f"sanity: maps of {first.shape[:2]} images and findings against {second.shape[:2]}; explain the same ones"
+        )
+    return agreement(first.reshape(-1, *first.shape[2:]), second.reshape(-1, *second.shape[2:]))
+
+
+def _similarity(figures: NDArray[np.float64]) -> MapSimilarity:
+    known = figures[~np.isnan(figures[:, RANK])]
+    means = [known[:, RANK], np.abs(known[:, RANK]), known[:, TOP]]
+    rank, absolute, top = (float(one.mean()) if len(one) else None for one in means)
+    return MapSimilarity(
+        num_maps=len(figures),
+        num_flat=len(figures) - len(known),
+        rank_correlation=rank,
+        absolute_rank_correlation=absolute,
+        top_25_iou=top,
+    )
