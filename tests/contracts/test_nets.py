@@ -6,11 +6,12 @@ from torch import Tensor
 
 from pocketcxr.domain.errors import ConfigError
 from pocketcxr.models.build import build
-from pocketcxr.models.config import NetConfig
+from pocketcxr.models.config import NetConfig, Pooling
 from pocketcxr.models.outputs import Net, evaluating
 
 FAST = (
     *("eeea-net-c1", "eeea-net-c2", "eeea-net-c2-map", "eeea-net-c2-lite-map"),
+    *("eeea-net-c2-fine-map", "eeea-net-c2-lite-fine-map"),
     *("resnet10t", "tf_efficientnet_lite0", "mobilenetv4_conv_small", "mobilenetv3_small_100", "convnext_atto"),
     *("vit_tiny_patch16_224", "deit_tiny_patch16_224"),
 )
@@ -58,6 +59,16 @@ def test_every_net_keeps_the_contract(name: str) -> None:
         torch.testing.assert_close(first.class_maps.mean((2, 3)), first.logits, rtol=0, atol=0)
     stride = images.shape[-1] // first.class_maps.shape[-1]
     assert torch.equal(tapped(net, stride, images), first.features)
+
+
+@pytest.mark.parametrize("pooling", ["log-sum-exp", "attention"])
+@pytest.mark.parametrize("name", ["eeea-net-c2-lite-fine-map", "resnet10t", "vit_tiny_patch16_224"])
+def test_class_maps_add_up_however_the_head_pools(name: str, pooling: Pooling) -> None:
+    images, net = images_for(name), build(NetConfig(name=name, pooling=pooling), NUM_FINDINGS)
+    output = net(images)
+    assert torch.equal(output.class_maps.mean((2, 3)), output.logits)
+    output.logits.square().sum().backward()
+    assert [one for one, parameter in net.named_parameters() if parameter.grad is None] == []
 
 
 @pytest.mark.parametrize("name", [name for name in FAST if "patch16" not in name])

@@ -1,6 +1,7 @@
 """build: names, seeds, first weights."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import timm
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from pocketcxr.domain.errors import CheckpointError, ConfigError, UnknownNameError
 from pocketcxr.models.build import build
-from pocketcxr.models.config import NetConfig
+from pocketcxr.models.config import NetConfig, Pooling
 from pocketcxr.models.outputs import Net, evaluating
 from pocketcxr.models.weights import head_size
 
@@ -164,3 +165,38 @@ def test_a_head_says_how_many_findings_it_has(tmp_path: Path) -> None:
 def test_stride_16_where_a_model_cannot_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"net\.output_stride: timm's densenet121 cannot run at stride 16"):
         build(NetConfig(name="densenet121", output_stride=16), 2)
+
+
+def test_a_config_written_before_pooling_existed_means_the_mean() -> None:
+    config = NetConfig.model_validate_json(
+        '{"name": "resnet10t", "output_stride": 32, "weights": "none", "drop_rate": 0}'
+    )
+    assert config.pooling == "mean"
+    assert {name for name in build(config, 2).state_dict() if name.startswith("head.")} == {
+        "head.maps.weight",
+        "head.maps.bias",
+    }
+
+
+def test_the_paper_head_has_no_other_pooling() -> None:
+    with pytest.raises(ConfigError, match=r"net\.pooling: eeea-net-c2 has the paper's head"):
+        build(NetConfig(pooling="attention"), 2)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "log-sum-exp", "attention"])
+def test_a_file_keeps_its_pooling_and_starts_a_net_of_another(pooling: Pooling, tmp_path: Path, images: Tensor) -> None:
+    """What every pooling has, the evidence, is taken over; attention starts even."""
+    saved = build(NetConfig(name="test_efficientnet", pooling=pooling), 2, seed=3)
+    save_file(saved.state_dict(), tmp_path / "best.safetensors")
+    config = NetConfig(name="test_efficientnet", pooling=pooling, weights=tmp_path / "best.safetensors")
+    assert torch.equal(logits_of(saved, images), logits_of(build(config, 2), images))
+    names = ("head.maps.weight", "head.maps.bias")
+    for other in ("mean", "log-sum-exp", "attention"):
+        started = build(config.model_copy(update={"pooling": other}), 2)
+        assert all(torch.equal(started.state_dict()[name], saved.state_dict()[name]) for name in names)
+
+
+def test_nets_that_pool_differently_have_different_states() -> None:
+    """Caches of a teacher's answers are named by a digest of its state."""
+    states = [build(NetConfig(name="test_efficientnet", pooling=one), 2).state_dict() for one in get_args(Pooling)]
+    assert len({tuple(state) for state in states}) == len(states)

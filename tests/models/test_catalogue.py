@@ -20,6 +20,8 @@ def test_the_command_prints_each_net_with_both_counts(monkeypatch: pytest.Monkey
     c2 = nets["eeea-net-c2"]
     assert (c2["parameters_rgb"], c2["macs_rgb"]) == (4_732_838, 289_941_952)
     assert (c2["parameters"], c2["head"], c2["origin"], c2["role"]) == (4_732_550, "paper", "pocketcxr", "student")
+    fine = nets["eeea-net-c2-fine-map"]
+    assert (fine["parameters"], fine["macs"], fine["head"]) == (3_643_398, 297_701_824, "class-map")
     assert (nets["eeea-net-c2-map"]["heatmap_macs"], nets["resnet10t"]["head"]) == (0, "class-map")
 
 

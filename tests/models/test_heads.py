@@ -1,4 +1,7 @@
-"""Both heads: maps that add up, and Grad-CAM's closed form against autograd."""
+"""Both heads: maps that add up however they are pooled, and Grad-CAM's closed form against autograd."""
+
+from math import log
+from typing import get_args
 
 import pytest
 import torch
@@ -7,24 +10,127 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from pocketcxr.models.heads import ClassMapHead, PaperHead, hard_swish_slope
+from pocketcxr.models.config import Pooling
+from pocketcxr.models.heads import (
+    ClassMapHead,
+    PaperHead,
+    attention_maps,
+    hard_swish_slope,
+    log_sum_exp_maps,
+)
+
+SHARPNESS = torch.tensor(5.0, dtype=torch.float64)
+POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 
 
 def features(seed: int, batch: int = 2, channels: int = 12, side: int = 4) -> Tensor:
     return torch.randn(batch, channels, side, side, generator=torch.Generator().manual_seed(seed))
 
 
-@settings(deadline=None, max_examples=20)
+def maps(seed: int, side: int, scale: float = 1.0) -> Tensor:
+    """Evidence or scores [2, 3, side, side] in double precision."""
+    values = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return scale * values
+
+
+def pooling_head(pooling: Pooling, drop_rate: float = 0.0) -> ClassMapHead:
+    """A head that has learnt something: its weights are of size 1, attention's too."""
+    head = ClassMapHead(12, 5, drop_rate, pooling)
+    with torch.no_grad():
+        for number, parameter in enumerate(head.parameters()):
+            parameter.copy_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(number)))
+    return head
+
+
+@settings(deadline=None, max_examples=40)
 @given(
-    seed=st.integers(0, 10_000), batch=st.integers(1, 3), side=st.integers(1, 7), drop_rate=st.sampled_from([0.0, 0.3])
+    seed=st.integers(0, 10_000),
+    batch=st.integers(1, 3),
+    side=st.integers(1, 7),
+    drop_rate=st.sampled_from([0.0, 0.3]),
+    pooling=st.sampled_from(POOLINGS),
 )
-def test_class_maps_add_up_to_the_logits_exactly_even_with_dropout(
-    seed: int, batch: int, side: int, drop_rate: float
+def test_class_maps_add_up_to_the_logits_exactly_however_pooled_even_with_dropout(
+    seed: int, batch: int, side: int, drop_rate: float, pooling: Pooling
 ) -> None:
-    head = ClassMapHead(12, 5, drop_rate)
-    output = head(features(seed, batch, side=side))
+    output = pooling_head(pooling, drop_rate)(features(seed, batch, side=side))
     assert output.class_maps.shape == (batch, 5, side, side)
     torch.testing.assert_close(output.class_maps.mean((2, 3)), output.logits, rtol=0, atol=0)
+
+
+@settings(deadline=None, max_examples=40)
+@given(seed=st.integers(0, 10_000), side=st.integers(1, 14), scale=st.sampled_from([1e-3, 1.0, 30.0, 1e4]))
+def test_log_sum_exp_lies_between_mean_and_maximum_and_keeps_the_cells_differences(
+    seed: int, side: int, scale: float
+) -> None:
+    evidence = maps(seed, side, scale)
+    raised = log_sum_exp_maps(evidence, SHARPNESS)
+    logits, mean, maximum = raised.mean((2, 3)), evidence.mean((2, 3)), evidence.amax((2, 3))
+    slack = 1e-12 * scale
+    assert (logits >= mean - slack).all()
+    assert (logits <= maximum + slack).all()
+    assert (logits >= maximum - log(side * side) / SHARPNESS - slack).all()
+    torch.testing.assert_close(raised - raised[..., :1, :1], evidence - evidence[..., :1, :1], rtol=1e-9, atol=slack)
+
+
+def test_log_sum_exp_is_its_formula_and_its_gradient_a_softmax_of_the_evidence() -> None:
+    evidence = maps(0, 4).requires_grad_()
+    logits = log_sum_exp_maps(evidence, SHARPNESS).mean((2, 3))
+    formula = (SHARPNESS * evidence).exp().mean((2, 3)).log() / SHARPNESS
+    torch.testing.assert_close(logits, formula)
+    (gradient,) = torch.autograd.grad(logits.sum(), evidence)
+    torch.testing.assert_close(gradient.flatten(2), (SHARPNESS * evidence).flatten(2).softmax(2))
+
+
+@settings(deadline=None, max_examples=40)
+@given(seed=st.integers(0, 10_000), side=st.integers(1, 14), sharpness=st.floats(0, 50), offset=st.floats(-20, 20))
+def test_the_mean_of_attention_maps_is_the_evidence_weighed_by_attention(
+    seed: int, side: int, sharpness: float, offset: float
+) -> None:
+    evidence, scores = maps(seed, side) + offset, maps(seed + 1, side, sharpness)
+    shares = scores.flatten(2).softmax(2)
+    weighed = (shares * evidence.flatten(2)).sum(2)
+    torch.testing.assert_close(attention_maps(evidence, scores).mean((2, 3)), weighed, rtol=1e-9, atol=1e-9)
+
+
+@settings(deadline=None, max_examples=20)
+@given(seed=st.integers(0, 10_000), score=st.floats(-50, 50))
+def test_equal_attention_is_the_mean(seed: int, score: float) -> None:
+    evidence = maps(seed, 4)
+    torch.testing.assert_close(attention_maps(evidence, torch.full_like(evidence, score)), evidence)
+    new, mean = ClassMapHead(12, 5, pooling="attention"), ClassMapHead(12, 5)
+    mean.maps.load_state_dict(new.maps.state_dict())
+    torch.testing.assert_close(new(features(seed)).class_maps, mean(features(seed)).class_maps)
+
+
+def test_the_warmest_cell_is_one_that_was_looked_at_even_where_the_logit_is_negative() -> None:
+    """h w a evidence would show -8 there, and 0 in the cells nobody looked at."""
+    evidence, scores = torch.full((1, 1, 2, 2), -4.0), torch.full((1, 1, 2, 2), -30.0)
+    evidence[0, 0, 0, 1], scores[0, 0, 0, 1] = -2.0, 0.0
+    class_map = attention_maps(evidence, scores)[0, 0]
+    torch.testing.assert_close(class_map, torch.tensor([[-3.5, 2.5], [-3.5, -3.5]]))
+    assert float(class_map.mean()) == pytest.approx(-2.0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_sixteen_bits_neither_overflow_nor_lose_the_logit(pooling: Pooling, dtype: torch.dtype) -> None:
+    """exp(5 x) leaves float16 from x = 2.2 on."""
+    head, x = pooling_head(pooling), 4 * features(3, side=14)
+    wide = head(x)
+    with torch.autocast("cpu", dtype):
+        narrow = head(x)
+    assert float(wide.class_maps.detach().abs().max()) > 20
+    assert narrow.class_maps.isfinite().all()
+    torch.testing.assert_close(narrow.logits.float(), wide.logits, rtol=0.03, atol=0.2)
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_every_parameter_of_the_head_learns(pooling: Pooling) -> None:
+    head = ClassMapHead(12, 5, pooling=pooling)
+    head(features(0)).logits.square().sum().backward()
+    silent = [name for name, one in head.named_parameters() if one.grad is None or not one.grad.any()]
+    assert silent == []
 
 
 def test_the_class_map_head_equals_pooling_and_a_linear_layer() -> None:

@@ -73,6 +73,7 @@ def test_what_it_cannot_do_is_refused(package: list[StandIn]) -> None:
     for config, findings in (
         (NetConfig(name=name), 5),
         (NetConfig(name=name, output_stride=16), 14),
+        (NetConfig(name=name, pooling="attention"), 14),
         (NetConfig(name="xrv:resnet50-res512-all"), 14),
     ):
         with pytest.raises(ConfigError, match="xrv:"):

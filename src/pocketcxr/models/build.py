@@ -20,7 +20,7 @@ def build(config: NetConfig, num_findings: int, in_channels: int = 1, kind: str 
     """The net of that name in training mode; its random weights are a function of `seed` alone.
 
     `kind` ("student", "teacher") is what an error calls it. Raises UnknownNameError for a name there is not,
-    ConfigError for weights or a stride it cannot have, MissingExtraError for a package that is not installed.
+    ConfigError for weights, stride or pooling it cannot have, MissingExtraError for a package that is not installed.
     """
     # torch layers draw from the global generator: seeded for the time of building, and left as found.
     with torch.random.fork_rng(devices=[]):
@@ -30,7 +30,8 @@ def build(config: NetConfig, num_findings: int, in_channels: int = 1, kind: str 
 
 def _build(config: NetConfig, num_findings: int, in_channels: int, kind: str) -> Net:
     if config.name in TABLES:
-        return _build_own(config, EeeaShape(in_channels, num_findings, config.output_stride, config.drop_rate))
+        shape = EeeaShape(in_channels, num_findings, config.output_stride, config.drop_rate, config.pooling)
+        return _build_own(config, shape)
     if config.name.startswith(PREFIX):
         return build_xrv(config, num_findings, in_channels)
     if not timm.is_model(config.name):
@@ -39,7 +40,13 @@ def _build(config: NetConfig, num_findings: int, in_channels: int, kind: str) ->
 
 
 def _build_own(config: NetConfig, shape: EeeaShape) -> Net:
-    net = EeeaNet(TABLES[config.name], shape)
+    table = TABLES[config.name]
+    if table.head == "paper" and config.pooling != "mean":
+        raise ConfigError(
+            f"net.pooling: {config.name} has the paper's head, which pools features by their mean; set mean, or choose"
+            " a net with the class-map head"
+        )
+    net = EeeaNet(table, shape)
     if isinstance(config.weights, Path):
         start_from(net, config.weights)
     elif config.weights == "imagenet":

@@ -3,33 +3,92 @@
 Both follow docs/explanation/heatmaps.md, where the closed form is derived.
 """
 
+from math import log
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pocketcxr.models.config import Pooling
 from pocketcxr.models.outputs import ModelOutput
+
+LOG_SUM_EXP_SHARPNESS = 5.0
+"""r of log_sum_exp_maps, in 1 / logit: 0 would be the mean, infinity the maximum."""
 
 
 class ClassMapHead(nn.Module):
-    """1x1 convolution to one map a finding; the logit is the map's spatial mean.
+    """1x1 convolution to one map of evidence a finding, pooled; the class map's spatial mean is the logit.
 
-    Same numbers as global average pooling and a linear layer, so the map is the logit spread over the image.
+    "mean": the class map is the evidence. Same numbers as global average pooling and a linear layer, so the map is the
+    logit spread over the image. "log-sum-exp" and "attention" let few cells decide, and shift or weigh the evidence so
+    that it still adds up: log_sum_exp_maps and attention_maps say how.
     """
 
-    def __init__(self, channels: int, num_findings: int, drop_rate: float = 0.0) -> None:
+    def __init__(self, channels: int, num_findings: int, drop_rate: float = 0.0, pooling: Pooling = "mean") -> None:
         super().__init__()
-        self.drop_rate = drop_rate
+        self.drop_rate, self.pooling = drop_rate, pooling
         self.maps = nn.Conv2d(channels, num_findings, kernel_size=1)
         nn.init.normal_(self.maps.weight, std=0.01)
         assert self.maps.bias is not None
         nn.init.zeros_(self.maps.bias)
+        if pooling == "attention":
+            # Zero scores: it starts as the mean. A bias would be the same for every cell and change nothing.
+            self.attention = nn.Conv2d(channels, num_findings, kernel_size=1, bias=False)
+            nn.init.zeros_(self.attention.weight)
+        elif pooling == "log-sum-exp":
+            # Kept with the weights: a file says its r, and digests of weights tell poolings apart.
+            self.sharpness: Tensor
+            self.register_buffer("sharpness", torch.tensor(LOG_SUM_EXP_SHARPNESS))
 
     def forward(self, features: Float[Tensor, "b channel h w"]) -> ModelOutput:
         """Logits, class maps and the features as given."""
         # Whole channels are dropped, so the maps still add up to the logits while training.
-        class_maps = self.maps(functional.dropout2d(features, self.drop_rate, self.training))
+        kept = functional.dropout2d(features, self.drop_rate, self.training)
+        class_maps: Tensor = self.maps(kept)
+        match self.pooling:
+            case "mean":
+                pass
+            case "log-sum-exp":
+                class_maps = log_sum_exp_maps(class_maps, self.sharpness)
+            case "attention":
+                class_maps = attention_maps(class_maps, self.attention(kept))
         return ModelOutput(class_maps.mean(dim=(2, 3)), class_maps, features)
+
+
+def log_sum_exp_maps(
+    evidence: Float[Tensor, "b finding h w"], sharpness: Float[Tensor, ""]
+) -> Float[Tensor, "b finding h w"]:
+    """The evidence raised by one number a map, so that its mean is 1/r log mean exp(r evidence), r the sharpness.
+
+    That lies between the mean and the maximum, and at most log(h w) / r below the maximum (Pinheiro and Collobert, From
+    Image-level to Pixel-level Labeling, CVPR 2015). Cells keep their order and their differences.
+    """
+    wide = _at_least_float32(evidence)
+    cells = wide.shape[2] * wide.shape[3]
+    pooled = (torch.logsumexp(sharpness * wide, dim=(2, 3), keepdim=True) - log(cells)) / sharpness
+    return wide + (pooled - wide.mean(dim=(2, 3), keepdim=True))
+
+
+def attention_maps(
+    evidence: Float[Tensor, "b finding h w"], scores: Float[Tensor, "b finding h w"]
+) -> Float[Tensor, "b finding h w"]:
+    """m + h w a (evidence - m), of which the mean is sum(a evidence); a = softmax of the scores, m the evidence's mean.
+
+    Attention over cells as over the instances of a bag (Ilse et al., ICML 2018, eq. 7 and 8, with linear scores for
+    each finding). Equal attention gives the evidence. A cell without attention lies at m and says nothing; h w a
+    evidence alone would add up as well, but for a negative logit its warmest cells would be those nobody looked at.
+    """
+    wide = _at_least_float32(evidence)
+    batch, findings, height, width = wide.shape
+    shares = torch.softmax(_at_least_float32(scores).reshape(batch, findings, -1), dim=2).reshape_as(wide)
+    mean = wide.mean(dim=(2, 3), keepdim=True)
+    return mean + height * width * shares * (wide - mean)
+
+
+def _at_least_float32(values: Tensor) -> Tensor:
+    """16 bits would overflow in exp(r x) and round what is added to every cell."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 class PaperHead(nn.Module):

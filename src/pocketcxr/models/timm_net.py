@@ -104,7 +104,8 @@ def build_timm(config: NetConfig, num_findings: int, in_channels: int) -> TimmNe
     trunk = _create(config, in_channels, facts, source)
     for name in facts.idle:
         trunk.register_module(name, nn.Identity())
-    net = TimmNet(config.name, trunk, facts, ClassMapHead(facts.channels, num_findings, config.drop_rate))
+    head = ClassMapHead(facts.channels, num_findings, config.drop_rate, config.pooling)
+    net = TimmNet(config.name, trunk, facts, head)
     if own_file:
         start_from(net, own_file)
     return net

@@ -59,8 +59,10 @@ def build_xrv(config: NetConfig, num_findings: int, in_channels: int) -> XrvNet:
     """
     if not config.name.startswith(_DENSENET):
         raise ConfigError(f"net.name: {config.name}: of torchxrayvision only {_DENSENET}<source> is read; e.g. ...all")
-    if config.output_stride != 32 or in_channels != 1 or config.weights != "none":
-        raise ConfigError(f"net: {config.name} brings its weights, takes one channel and has output_stride 32")
+    if (config.output_stride, in_channels, config.weights, config.pooling) != (32, 1, "none", "mean"):
+        raise ConfigError(
+            f"net: {config.name} brings its weights, takes one channel, has output_stride 32 and pools by the mean"
+        )
     package = require("torchxrayvision", "xrv", f"The teacher {config.name}")
     model = package.models.DenseNet(weights=config.name.removeprefix(PREFIX))
     named = tuple(_spelt(name) for name in model.pathologies if name)

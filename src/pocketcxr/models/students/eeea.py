@@ -10,8 +10,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pocketcxr.domain.errors import ConfigError
+from pocketcxr.models.config import Pooling
 from pocketcxr.models.heads import ClassMapHead, PaperHead
 from pocketcxr.models.outputs import ModelOutput, Net
+from pocketcxr.models.students.finer import Finer
 from pocketcxr.models.students.mobile_block import Activation, BlockRow, MobileBlock, conv_norm, start_convolutions
 
 
@@ -25,6 +27,10 @@ class EeeaTable:
     mixed: int
     head: Literal["paper", "class-map"] = "paper"
     stem_activation: Activation = "h_swish"
+    doublings: int = 0
+    """How many top-down steps after the last stage, each of which doubles the grid of the maps."""
+    width: int = 128
+    """Channels of the top-down steps."""
 
 
 def _rows(*rows: tuple[int, int, int, int, Activation, bool]) -> tuple[BlockRow, ...]:
@@ -117,6 +123,8 @@ TABLES: dict[str, EeeaTable] = {
     "eeea-net-c2": _C2,
     "eeea-net-c2-map": replace(_C2, head="class-map"),
     "eeea-net-c2-lite-map": _lite(_C2),
+    "eeea-net-c2-fine-map": replace(_C2, head="class-map", doublings=1),
+    "eeea-net-c2-lite-fine-map": replace(_lite(_C2), doublings=1),
     "eeea-net-c1": _C1,
     "ofa-595": _OFA_595,
 }
@@ -144,10 +152,11 @@ class EeeaShape:
     num_findings: int
     output_stride: int = 32
     drop_rate: float = 0.0
+    pooling: Pooling = "mean"
 
 
 class EeeaNet(Net):
-    """A net of the MobileNetV3 family with the paper's head or the class-map head."""
+    """A net of the MobileNetV3 family under the paper's or the class-map head, on its last grid or a finer one."""
 
     def __init__(self, table: EeeaTable, shape: EeeaShape) -> None:
         super().__init__()
@@ -156,30 +165,52 @@ class EeeaNet(Net):
         inputs = (table.stem, *(row.out for row in rows[:-1]))
         self.blocks = nn.ModuleList(MobileBlock(channels, row) for channels, row in zip(inputs, rows, strict=True))
         self.final = conv_norm((rows[-1].out, table.final), activation=rows[-1].activation)
-        start_convolutions(self)
-        self.head: nn.Module
-        if table.head == "paper":
-            self.head = PaperHead(table.final, table.mixed, shape.num_findings, shape.drop_rate)
-        else:
-            self.head = ClassMapHead(table.final, shape.num_findings, shape.drop_rate)
         self._strides = _strides_of(rows)
+        self._finer_strides = tuple(self._strides[-1] // 2 ** (step + 1) for step in range(table.doublings))
+        self._sides = tuple(self._last_block(stride) for stride in self._finer_strides)
+        coarse = (table.final, *(table.width for _ in self._sides))
+        self.finer = nn.ModuleList(
+            Finer(channels, rows[block].out, table.width, rows[-1].activation)
+            for channels, block in zip(coarse, self._sides, strict=False)
+        )
+        start_convolutions(self)
+        self.head = _head(table, shape)
 
     def forward(self, images: Float[Tensor, "b c s s"]) -> ModelOutput:
-        """Logits, class maps and the final 1x1 expansion's features."""
+        """Logits, class maps and the features the head pools: the final 1x1 expansion's or the last top-down step's."""
         features: Tensor = self.stem(images)
-        for block in self.blocks:
+        sides: dict[int, Tensor] = {}
+        for number, block in enumerate(self.blocks):
             features = block(features)
-        output: ModelOutput = self.head(self.final(features))
+            if number in self._sides:
+                sides[number] = features
+        features = self.final(features)
+        for number, finer in zip(self._sides, self.finer, strict=True):
+            features = finer(features, sides[number])
+        output: ModelOutput = self.head(features)
         return output
 
     def tap(self, stride: int) -> nn.Module:
-        """The last block of that stride, or the final expansion. Raises ConfigError for a stride there is not."""
+        """The last module of that stride: a top-down step, the final expansion, or a block. ConfigError for no such."""
+        if stride in self._finer_strides:
+            return self.finer[self._finer_strides.index(stride)]
         if stride == self._strides[-1]:
             return self.final
         if stride not in self._strides:
             available = ", ".join(str(known) for known in sorted(set(self._strides)))
             raise ConfigError(f"this net has no feature map of stride {stride}; choose one of {available}")
-        return self.blocks[len(self._strides) - 1 - self._strides[::-1].index(stride)]
+        return self.blocks[self._last_block(stride)]
+
+    def _last_block(self, stride: int) -> int:
+        """The number of the last block of that stride, which there must be."""
+        return len(self._strides) - 1 - self._strides[::-1].index(stride)
+
+
+def _head(table: EeeaTable, shape: EeeaShape) -> nn.Module:
+    channels = table.width if table.doublings else table.final
+    if table.head == "class-map":
+        return ClassMapHead(channels, shape.num_findings, shape.drop_rate, shape.pooling)
+    return PaperHead(channels, table.mixed, shape.num_findings, shape.drop_rate)
 
 
 def _strides_of(rows: tuple[BlockRow, ...]) -> tuple[int, ...]:
