@@ -1,16 +1,15 @@
 """The page and the Markdown of a comparison: recipes say what stands in it, the templates set it."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
 from markupsafe import Markup
 
 from pocketcxr.evaluate import wording
 from pocketcxr.evaluate.bootstrap import Estimate
 from pocketcxr.evaluate.fronts import Point, front_plot
 from pocketcxr.evaluate.hierarchical import GapReport, SeededFigure, SeededReport
+from pocketcxr.evaluate.pages import template, write_whole
 from pocketcxr.evaluate.plots import Scale, axis, interval_bar, scale_around_zero, verdict
 from pocketcxr.evaluate.report_content import Role
 
@@ -67,16 +66,14 @@ class ComparisonContent:
 
 def write_comparison(content: ComparisonContent, folder: Path) -> None:
     """Write report.html and report.md into `folder`, replacing each whole."""
-    for name, text in (("report.html", render_html(content)), ("report.md", render_markdown(content))):
-        partial = folder / f".{name}.part"
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, folder / name)  # noqa: PTH105 - Path.replace is the same call; the name says that it is atomic
+    write_whole(render_html(content), folder / "report.html")
+    write_whole(render_markdown(content), folder / "report.md")
 
 
 def render_html(content: ComparisonContent) -> str:
     """The page as text: no script, no address, light and dark."""
     gains = [row.minus_alone for row in content.rows if row.minus_alone is not None]
-    return _template("compare.html.j2", is_html=True).render(
+    return template("compare.html.j2").render(
         content=content,
         wording=wording,
         plot=front_plot(_points(content)),
@@ -94,7 +91,7 @@ def render_html(content: ComparisonContent) -> str:
 
 def render_markdown(content: ComparisonContent) -> str:
     """The same figures as Markdown tables."""
-    return _template("compare.md.j2", is_html=False).render(
+    return template("compare.md.j2", is_html=False).render(
         content=content, wording=wording, estimate_of=_estimate_of, seconds=seconds, share=share, spread=spread
     )
 
@@ -121,18 +118,6 @@ def share(estimate: Estimate | None) -> str:
 def spread(figure: SeededFigure | None) -> str:
     """The standard deviation between seeds; a dash where there is one seed."""
     return wording.UNKNOWN if figure is None or figure.spread is None else f"± {wording.number(figure.spread)}"
-
-
-def _template(name: str, is_html: bool) -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("pocketcxr.evaluate", "."),
-        autoescape=is_html,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template(name)
 
 
 def _estimate_of(figure: SeededFigure | None) -> Estimate | None:

@@ -1,39 +1,27 @@
 """One self-contained HTML page of a run: no script, no address, readable on a phone, in the dark and on paper."""
 
 import math
-import os
-from base64 import b64encode
 from pathlib import Path
 
-import jinja2
 from markupsafe import Markup
 
 from pocketcxr.evaluate import wording
 from pocketcxr.evaluate.bootstrap import Estimate
 from pocketcxr.evaluate.curves import roc_points
 from pocketcxr.evaluate.differences import DifferenceReport
+from pocketcxr.evaluate.pages import data_address, template, write_whole
 from pocketcxr.evaluate.plots import Curve, Scale, axis, interval_bar, roc_plot, scale_around_zero, verdict
 from pocketcxr.evaluate.report_content import ModelRow, ReportContent
 
 
 def write_report(content: ReportContent, path: Path) -> None:
     """Write the page to `path`, replacing it whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(render(content), encoding="utf-8")
-    os.replace(partial, path)  # noqa: PTH105 - Path.replace is the same call; the name says that it is atomic
+    write_whole(render(content), path)
 
 
 def render(content: ReportContent) -> str:
     """The page as text."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("pocketcxr.evaluate", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html.j2").render(
+    return template("report.html.j2").render(
         content=content,
         wording=wording,
         auroc_scale=_auroc_scale(content),
@@ -44,7 +32,7 @@ def render(content: ReportContent) -> str:
         roc_plots=_roc_plots(content),
         undefined=_undefined(content),
         verdict=verdict,
-        data_address=_data_address,
+        data_address=data_address,
     )
 
 
@@ -99,7 +87,3 @@ def _curve(model: ModelRow, finding: str) -> Curve | None:
     column = model.scores.findings.index(finding)
     points = roc_points(model.scores.labels[:, column], model.scores.probabilities[:, column])
     return None if points is None else Curve(model.name, model.role, points)
-
-
-def _data_address(png: bytes) -> str:
-    return "data:image/png;base64," + b64encode(png).decode("ascii")

@@ -10,10 +10,13 @@ from pocketcxr._version import __version__
 from pocketcxr.domain.errors import CheckpointError
 from pocketcxr.domain.progress import Progress, silent
 from pocketcxr.evaluate.bootstrap import Estimate
+from pocketcxr.evaluate.calibration_page import CalibrationContent, write_calibration
 from pocketcxr.evaluate.ranking import RankingReport
 from pocketcxr.export.build import NetToExport, build_files
 from pocketcxr.export.pack import pack
 from pocketcxr.models.complexity import complexity
+from pocketcxr.recipes.card_calibration import CardFit, calibration_page
+from pocketcxr.recipes.run_calibration import fit_on_validation, net_logits
 from pocketcxr.recipes.runs import load_run
 from pocketcxr.runtime.bundle import open_bundle
 from pocketcxr.runtime.card import CardFacts, Metric
@@ -26,11 +29,14 @@ logger = logging.getLogger(__name__)
 def export(root: Path, out: Path, progress: Progress = silent) -> Path:
     """`out`: the run's bundle, a zip when it ends in .zip, a folder otherwise.
 
-    It is opened again and its golden vectors are run before this returns. Raises CheckpointError when the run has no
-    weights, ParityError when the graphs do not do what the net does.
+    Calibration and operating points are fitted on the run's validation images where those can still be read; the page
+    NAME.calibration.html beside the bundle shows them. The bundle is opened again and its golden vectors are run before
+    this returns. Raises CheckpointError when the run has no weights, ParityError when the graphs do not do what the net
+    does.
     """
     loaded = load_run(root)
     metrics = _metrics(loaded.run.report_json)
+    fit = fit_on_validation(loaded, net_logits(loaded.net), progress=progress)
     cost = complexity(loaded.net, loaded.spec.size, 1)
     source = NetToExport(loaded.header.net.name, loaded.net, loaded.spec, loaded.findings, cost.macs)
     built = build_files(source, progress)
@@ -44,13 +50,29 @@ def export(root: Path, out: Path, progress: Progress = silent) -> Path:
         preprocess=loaded.spec,
         net=built.net,
         builds=built.builds,
+        calibration=None if fit is None else fit.calibration,
+        operating_points=() if fit is None else fit.operating_points,
         training=loaded.header.training.model_dump(mode="json") | {"step": loaded.header.step},
         metrics=metrics,
     )
     pack(facts, built.files, out)
+    if fit is not None:
+        write_calibration(_calibration_page(facts, fit), calibration_page(out))
     verify_golden(open_engine(open_bundle(out), num_threads=1))
     logger.info("exported %s to %s; onnxruntime deviates from torch by %.2g", root, out, built.deviation)
     return out
+
+
+def _calibration_page(facts: CardFacts, fit: CardFit) -> CalibrationContent:
+    return CalibrationContent(
+        title=f"Calibration of {facts.name}",
+        created=f"{facts.created:%Y-%m-%d %H:%M} UTC",
+        version=__version__,
+        is_simulated=facts.is_simulated,
+        report=fit.report,
+        before="the plain sigmoid of the logit",
+        kept=fit.calibration.not_calibrated,
+    )
 
 
 class _Evaluation(BaseModel, extra="ignore"):

@@ -119,8 +119,7 @@ def score_bundle(path: Path, manifest: Manifest, progress: Progress = silent) ->
     engine = open_engine(open_bundle(path))
     card = engine.bundle.card
     files = [manifest.file_of(file) for file in manifest.table["path"]]
-    rows, refused = [], []
-    logits = []
+    rows, refused, probabilities = [], [], []
     for row, answer in enumerate(predict_files(engine, files)):
         progress(STAGE, row + 1, len(files))
         if isinstance(answer, Refusal):
@@ -128,7 +127,8 @@ def score_bundle(path: Path, manifest: Manifest, progress: Progress = silent) ->
             continue
         rows.append(row)
         # None is a finding the model never learnt.
-        logits.append([np.nan if score.logit is None else score.logit for score in answer.prediction.scores])
+        scored = answer.prediction.scores
+        probabilities.append([np.nan if score.probability is None else score.probability for score in scored])
     if not rows:
         raise EmptyCohortError(f"none of {len(files)} files can be read (first: {refused[0].message})")
     findings = _all_findings(card.findings, manifest)
@@ -138,7 +138,7 @@ def score_bundle(path: Path, manifest: Manifest, progress: Progress = silent) ->
         image_ids=tuple(table["image_id"].astype(str)),
         patient_ids=tuple(table["patient_id"].astype(str)),
         labels=label_matrix(manifest, findings, LabelPolicy())[rows],
-        probabilities=_columns(sigmoid(np.array(logits, np.float32)), card.findings, list(card.findings), findings),
+        probabilities=_columns(np.array(probabilities), card.findings, list(card.findings), findings),
     )
     facts = ModelFacts(
         name=card.net.name,

@@ -1,13 +1,15 @@
 """card.json: what a bundle is, what it may be used for, and the SHA-256 of every other file in it."""
 
-from typing import Annotated, Literal, Self
+import json
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, Field, JsonValue, ValidationError, model_validator
 
 from pocketcxr.domain.errors import BundleError
 from pocketcxr.imaging.preprocess import PreprocessSpec
+from pocketcxr.runtime.card_calibration import Calibration, FindingCalibration, FormerCalibration, OperatingPoint
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised when a reader of the previous version would misread the bundle."""
 
 CARD = "card.json"
@@ -32,7 +34,8 @@ class NetFacts(BaseModel, frozen=True, extra="forbid"):
     name: str
     """As `pocketcxr models` lists it."""
     head: Literal["class-map", "paper"]
-    """class-map: a finding's heatmap has the logit as its mean. paper: its heatmap is Grad-CAM in closed form."""
+    """class-map: a finding's heatmap has the logit as its mean, however the head pools. paper: its heatmap is Grad-CAM
+    in closed form."""
     num_parameters: int
     num_macs: int | None
     """Multiply-accumulates of one image; None where they were not counted."""
@@ -48,11 +51,34 @@ class Build(BaseModel, frozen=True, extra="forbid"):
     """Largest deviation from the golden logits and heatmaps, relative to max(1, largest golden value)."""
 
 
+Precision = Literal["fp32", "fp16", "int8"]
+
+
 class Builds(BaseModel, frozen=True, extra="forbid"):
     """The model by precision."""
 
-    fp32: Build
+    fp32: Build | None = None
+    fp16: Build | None = None
     int8: Build | None = None
+    shipped: Precision = "fp32"
+    """The one that is run."""
+
+    @model_validator(mode="after")
+    def _holds_what_it_ships(self) -> Self:
+        if self.shipped not in self.all:
+            raise ValueError(f"there is no {self.shipped} build, which is the one to run")
+        return self
+
+    @property
+    def all(self) -> dict[Precision, Build]:
+        """Those there are."""
+        offered: dict[Precision, Build | None] = {"fp32": self.fp32, "fp16": self.fp16, "int8": self.int8}
+        return {precision: build for precision, build in offered.items() if build is not None}
+
+    @property
+    def to_run(self) -> Build:
+        """The shipped one."""
+        return self.all[self.shipped]
 
 
 class Metric(BaseModel, frozen=True, extra="forbid"):
@@ -67,15 +93,6 @@ class Metric(BaseModel, frozen=True, extra="forbid"):
     value: float | None
     low: float | None
     high: float | None
-
-
-class OperatingPoint(BaseModel, frozen=True, extra="forbid"):
-    """A threshold on one finding's probability, with what it was chosen for and on."""
-
-    finding: str
-    threshold: Annotated[float, Field(ge=0, le=1)]
-    criterion: str
-    chosen_on: str
 
 
 class CardFacts(BaseModel, frozen=True, extra="forbid"):
@@ -96,20 +113,38 @@ class CardFacts(BaseModel, frozen=True, extra="forbid"):
     preprocess: PreprocessSpec
     net: NetFacts
     builds: Builds
-    calibration: None = None
-    """No calibration yet: a probability is the plain sigmoid of the logit."""
+    calibration: Calibration | None = None
+    """None: every probability is the plain sigmoid of its logit."""
     operating_points: tuple[OperatingPoint, ...] = ()
+    history: tuple[FormerCalibration, ...] = ()
+    """What re-calibrations replaced, oldest first; empty while calibration and thresholds are the export's."""
     training: dict[str, JsonValue]
     """What the run says about its data and its course."""
     metrics: tuple[Metric, ...] = ()
 
     @model_validator(mode="after")
-    def _names_each_finding_once(self) -> Self:
+    def _agrees_with_itself(self) -> Self:
         if len(set(self.findings)) != len(self.findings):
             raise ValueError("a finding is listed twice")
         if not set(self.unlearnt) <= set(self.findings):
             raise ValueError("an unlearnt finding is not among the findings")
+        spoken_of = {*self.calibrated, *(point.finding for point in self.operating_points)}
+        if not spoken_of <= set(self.findings) - set(self.unlearnt):
+            raise ValueError("a finding is calibrated or has an operating point that the model never learnt")
+        points = [(point.finding, point.criterion) for point in self.operating_points]
+        if len(set(points)) != len(points):
+            raise ValueError("a finding has two operating points of one criterion")
         return self
+
+    @property
+    def calibrated(self) -> dict[str, FindingCalibration]:
+        """The calibrated findings."""
+        return {} if self.calibration is None else {line.finding: line for line in self.calibration.findings}
+
+    @property
+    def criteria(self) -> tuple[str, ...]:
+        """The names of the operating points, in the card's order."""
+        return tuple(dict.fromkeys(point.criterion for point in self.operating_points))
 
 
 class Card(CardFacts, frozen=True, extra="forbid"):
@@ -120,7 +155,7 @@ class Card(CardFacts, frozen=True, extra="forbid"):
 
     @model_validator(mode="after")
     def _hashes_what_it_names(self) -> Self:
-        named = [PREPROCESS, self.builds.fp32.file] + ([self.builds.int8.file] if self.builds.int8 else [])
+        named = [PREPROCESS, *(build.file for build in self.builds.all.values())]
         missing = [name for name in named if name not in self.sha256]
         if missing:
             raise ValueError(f"no SHA-256 for {', '.join(missing)}")
@@ -128,11 +163,14 @@ class Card(CardFacts, frozen=True, extra="forbid"):
 
 
 class _Version(BaseModel, extra="ignore"):
-    schema_version: int
+    schema_version: Annotated[int, Field(ge=1)]
 
 
 def read_card(text: bytes, where: str) -> Card:
-    """The card in the bytes of a card.json. Raises BundleError when it is none or of a newer schema."""
+    """The card in the bytes of a card.json, an older one as today's schema would say it.
+
+    Raises BundleError when it is none or of a newer schema.
+    """
     try:
         version = _Version.model_validate_json(text).schema_version
         if version > SCHEMA_VERSION:
@@ -140,7 +178,7 @@ def read_card(text: bytes, where: str) -> Card:
                 f"{where} has a card of schema version {version}, this program reads up to {SCHEMA_VERSION}: "
                 "pip install --upgrade pocketcxr"
             )
-        return Card.model_validate_json(text)
+        return Card.model_validate_json(_current(text, version))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
@@ -149,6 +187,24 @@ def read_card(text: bytes, where: str) -> Card:
         ) from error
 
 
+def card_schema() -> dict[str, Any]:
+    """The JSON Schema of card.json, for readers in other languages; docs/reference/card.schema.json is a copy."""
+    schema = Card.model_json_schema(mode="serialization")
+    title = "card.json of a pocketcxr bundle"
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": title}
+
+
 def card_bytes(card: Card) -> bytes:
     """The card as card.json holds it: indented, UTF-8, one newline at the end."""
     return (card.model_dump_json(indent=2) + "\n").encode()
+
+
+def _current(text: bytes, version: int) -> bytes:
+    """The card's text in the schema of today.
+
+    Version 1 had no calibration, and of builds fp32 alone was run: today's defaults say the same. Its operating points
+    were always empty, and its keys all live on.
+    """
+    if version == SCHEMA_VERSION:
+        return text
+    return json.dumps({**json.loads(text), "schema_version": SCHEMA_VERSION}).encode()

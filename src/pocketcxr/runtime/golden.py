@@ -27,7 +27,7 @@ def verify_golden(engine: Engine) -> float:
     if not cases:
         raise BundleError(f"{bundle.path} holds no golden vectors in {GOLDEN_FOLDER}; export the run again")
     worst = float(np.max([_deviation(engine, case) for case in cases]))
-    tolerance = bundle.card.builds.fp32.tolerance
+    tolerance = bundle.card.builds.to_run.tolerance
     if not worst <= tolerance:  # so that NaN is refused too
         raise BundleError(
             f"{bundle.path}: this machine's answers deviate by {worst:.2g} from the golden ones, "

@@ -12,6 +12,7 @@ from pocketcxr.domain.prediction import FindingScore, Prediction, Refusal
 from pocketcxr.imaging.geometry import place_heatmap
 from pocketcxr.imaging.load import load
 from pocketcxr.imaging.radiograph import Radiograph
+from pocketcxr.runtime.calibration import calibrated_logits, decisions
 from pocketcxr.runtime.card import Card
 from pocketcxr.runtime.session import Engine
 
@@ -57,16 +58,30 @@ def score(engine: Engine, radiograph: Radiograph) -> Scored:
 
 def finding_scores(card: Card, logits: NDArray[np.float32]) -> tuple[FindingScore, ...]:
     """The model's answer [finding] in words; a finding it never learnt stays unknown."""
-    probabilities = sigmoid(logits)
+    calibrated, probabilities = card.calibrated, probabilities_of(card, logits)
     return tuple(
         FindingScore(finding, None, None)
         if finding in card.unlearnt
-        else FindingScore(finding, float(logit), float(probability))
+        else FindingScore(
+            finding,
+            float(logit),
+            float(probability),
+            is_calibrated=finding in calibrated,
+            decisions=decisions(card, finding, float(probability)),
+        )
         for finding, logit, probability in zip(card.findings, logits, probabilities, strict=True)
     )
 
 
-def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+def probabilities_of(card: Card, logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Probabilities of logits [..., finding]: calibrated where the card says how, else the plain sigmoid.
+
+    NaN in the columns of findings that the model never learnt.
+    """
+    return sigmoid(calibrated_logits(card, logits))
+
+
+def sigmoid(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     """Probabilities of logits of any shape; in float64, so that a large negative logit keeps its order."""
     values = logits.astype(np.float64)
     # exp of a negative number never overflows, whatever the sign of the logit.

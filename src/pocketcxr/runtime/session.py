@@ -54,7 +54,7 @@ def open_engine(bundle: Bundle, num_threads: int | None = None) -> Engine:
     return Engine(
         bundle,
         _session(bundle, PREPROCESS, num_threads),
-        _session(bundle, bundle.card.builds.fp32.file, num_threads),
+        _session(bundle, bundle.card.builds.to_run.file, num_threads),
     )
 
 

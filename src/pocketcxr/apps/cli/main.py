@@ -9,6 +9,7 @@ import typer
 
 from pocketcxr._version import __version__
 from pocketcxr.apps.cli import console
+from pocketcxr.apps.cli.calibrate import calibrate
 from pocketcxr.apps.cli.compare import compare
 from pocketcxr.apps.cli.distill import distill
 from pocketcxr.apps.cli.evaluate import evaluate
@@ -58,6 +59,7 @@ for command in (
     explain,
     export,
     predict,
+    calibrate,
     models,
 ):
     app.command()(command)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pocketcxr.apps.cli import console
-from pocketcxr.domain.errors import PocketCxrError, UsageError
+from pocketcxr.domain.errors import PocketCxrError, UnknownNameError, UsageError
 from pocketcxr.domain.progress import silent
 
 if TYPE_CHECKING:
@@ -26,11 +26,14 @@ def predict(
     bundle: Annotated[Path, typer.Argument(help="A bundle: the --out of pocketcxr export.")],
     files: Annotated[list[Path] | None, typer.Argument(metavar="FILE...", help="X-rays: PNG, JPEG or DICOM.")] = None,
     is_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-    is_csv: Annotated[bool, typer.Option("--csv", help="Print one line of probabilities a file.")] = False,
+    is_csv: Annotated[bool, typer.Option("--csv", help="Print one line a file.")] = False,
     heatmaps: Annotated[Path | None, typer.Option(help="Folder for pictures of where each score comes from.")] = None,
     top: Annotated[
         str, typer.Option(metavar="N|all", help="How many findings a file get a picture, highest first.")
     ] = "3",
+    operating_point: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of the table's decisions; the bundle's first if not given.")
+    ] = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="First compare this machine with the golden vectors.")
     ] = False,
@@ -51,7 +54,9 @@ def predict(
     if not files and not verify:
         raise UsageError("no file to score; name PNG, JPEG or DICOM files after the bundle, or give --verify")
     engine = open_engine(open_bundle(bundle), threads)
-    _say_what_it_is(engine.bundle.card)
+    card = engine.bundle.card
+    decided_at = _decided_at(card, operating_point)
+    _say_what_it_is(card)
     if verify:
         console.say(
             f"golden vectors: this machine deviates by at most {verify_golden(engine):.1e} of the largest value"
@@ -63,9 +68,9 @@ def predict(
     if is_json:
         sys.stdout.write(as_json(engine.bundle, answers))
     elif is_csv:
-        sys.stdout.write(as_csv(engine.bundle.card.findings, answers))
+        sys.stdout.write(as_csv(card, answers))
     else:
-        print_tables(answers)
+        print_tables(answers, decided_at)
     _end(answers)
 
 
@@ -91,9 +96,34 @@ def _wanted_pictures(folder: Path | None, top: str) -> _WantedPictures:
 def _say_what_it_is(card: "Card") -> None:
     from pocketcxr.runtime.card import NOTICE
 
-    console.say(f"{NOTICE} Probabilities are not calibrated.")
+    console.say(f"{NOTICE} {_calibration(card)}")
     if card.is_simulated:
         console.say("This model was trained on simulated radiographs: what it says of a real X-ray means nothing.")
+
+
+def _calibration(card: "Card") -> str:
+    """What may be made of the probabilities, in a sentence."""
+    learnt = [finding for finding in card.findings if finding not in card.unlearnt]
+    missing = [finding for finding in learnt if finding not in card.calibrated]
+    if len(missing) == len(learnt):
+        return "Probabilities are not calibrated."
+    cohorts = "; ".join(dict.fromkeys(line.fitted_on for line in card.calibrated.values()))
+    exceptions = f", except for {', '.join(missing)}" if missing else ""
+    return f"Probabilities are calibrated (on {cohorts}){exceptions}."
+
+
+def _decided_at(card: "Card", name: str | None) -> str | None:
+    """The operating point of that name, by default the card's first; None where the card has none.
+
+    Raises UsageError for a name it does not have.
+    """
+    if name is None:
+        return next(iter(card.criteria), None)
+    if not card.criteria:
+        raise UsageError(f"--operating-point {name}: this bundle has none; pocketcxr calibrate BUNDLE adds them")
+    if name not in card.criteria:
+        raise UnknownNameError.of("operating point", name, card.criteria)
+    return name
 
 
 def _answers(engine: "Engine", files: Sequence[Path], wanted: _WantedPictures) -> "list[Answer]":

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from rich.markup import escape
 from rich.table import Table
@@ -12,9 +12,10 @@ from rich.text import Text
 
 from pocketcxr._version import __version__
 from pocketcxr.apps.cli import console
-from pocketcxr.domain.prediction import FindingScore, Prediction, Refusal
+from pocketcxr.domain.prediction import Decision, FindingScore, Prediction, Refusal
 from pocketcxr.runtime.bundle import Bundle
-from pocketcxr.runtime.card import NOTICE
+from pocketcxr.runtime.card import NOTICE, Card
+from pocketcxr.runtime.score_columns import score_cells, score_columns
 
 JSON_VERSION = 1
 """Raised when a program that reads the document would misread it."""
@@ -47,26 +48,30 @@ def as_json(bundle: Bundle, answers: Sequence[Answer]) -> str:
     return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
 
-def as_csv(findings: Sequence[str], answers: Sequence[Answer]) -> str:
-    """One line a file: path, status ("scored" or the refusal's code), message, then a probability for every finding.
+def as_csv(card: Card, answers: Sequence[Answer]) -> str:
+    """One line a file: path, status ("scored" or the refusal's code), message, then the columns of score_columns.
 
-    A probability is empty where the file was refused or the model never learnt the finding.
+    The cells are empty where the file was refused or the model never learnt the finding.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["path", "status", "message", *findings])
+    columns = score_columns(card)
+    writer.writerow(["path", "status", "message", *columns])
     for answer in answers:
         match answer.result:
             case Refusal(path, code, message):
-                row = [path, code.value, message, *("" for _ in findings)]
+                row = [path, code.value, message, *("" for _ in columns)]
             case Prediction(path, scores):
-                row = [path, "scored", "", *(_digits(score.probability) for score in scores)]
+                row = [path, "scored", "", *score_cells(card, scores)]
         writer.writerow([printable(cell) for cell in row])
     return text.getvalue()
 
 
-def print_tables(answers: Sequence[Answer]) -> None:
-    """Every file's findings, the most probable first, or why it was refused, on stdout."""
+def print_tables(answers: Sequence[Answer], operating_point: str | None = None) -> None:
+    """Every file's findings, the most probable first, or why it was refused, on stdout.
+
+    With decisions at the operating point of that name, where one is given.
+    """
     for answer in answers:
         path = escape(printable(answer.result.path))
         console.stdout.print(f"[bold]{path}[/]", soft_wrap=True, highlight=False)
@@ -76,7 +81,7 @@ def print_tables(answers: Sequence[Answer]) -> None:
                 text = f"  [red]refused ({code.value})[/] {escape(reason)}"
                 console.stdout.print(text, soft_wrap=True, highlight=False)
             case Prediction(scores=scores):
-                console.stdout.print(_table(scores), highlight=False)
+                console.stdout.print(_table(scores, operating_point), highlight=False)
                 for finding, picture in answer.pictures.items():
                     line = f"  [dim]{finding}:[/] {escape(printable(picture))}"
                     console.stdout.print(line, soft_wrap=True, highlight=False)
@@ -88,19 +93,32 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def _table(scores: Sequence[FindingScore]) -> Table:
-    is_calibrated = all(score.is_calibrated for score in scores)
+def _table(scores: Sequence[FindingScore], operating_point: str | None) -> Table:
+    is_calibrated = any(score.is_calibrated for score in scores)
     table = Table(box=None, pad_edge=True)
-    table.add_column("finding")
+    table.add_column("finding", no_wrap=True)
     table.add_column("calibrated probability" if is_calibrated else "probability", justify="right")
     table.add_column("")
+    if operating_point is not None:
+        table.add_column(f"at {operating_point}", no_wrap=True)
     for score in sorted(scores, key=lambda score: -1.0 if score.probability is None else -score.probability):
+        decided = [] if operating_point is None else [_decided(score.decision(operating_point))]
         if score.probability is None:
-            table.add_row(score.finding, "-", Text("never learnt", style="dim"))
-        else:
-            bar = "━" * round(score.probability * BAR_WIDTH)
-            table.add_row(score.finding, f"{score.probability:.3f}", Text(bar, style="cyan"))
+            table.add_row(score.finding, "-", Text("never learnt", style="dim"), *decided)
+            continue
+        bar = Text("━" * round(score.probability * BAR_WIDTH), style="cyan")
+        if is_calibrated and not score.is_calibrated:
+            bar.append(" not calibrated" if bar else "not calibrated", style="dim")
+        table.add_row(score.finding, f"{score.probability:.3f}", bar, *decided)
     return table
+
+
+def _decided(decision: Decision | None) -> Text:
+    if decision is None:
+        return Text("-", style="dim")
+    if decision.is_positive:
+        return Text(f"positive (≥ {decision.threshold:.3f})", style="bold")
+    return Text(f"negative (< {decision.threshold:.3f})")
 
 
 def _as_data(answer: Answer) -> dict[str, object]:
@@ -114,12 +132,9 @@ def _as_data(answer: Answer) -> dict[str, object]:
                     "logit": score.logit,
                     "probability": score.probability,
                     "is_calibrated": score.is_calibrated,
+                    "decisions": [asdict(decision) for decision in score.decisions],
                     "heatmap": answer.pictures.get(score.finding),
                 }
                 for score in scores
             ]
             return {"path": path, "status": "scored", "findings": findings}
-
-
-def _digits(probability: float | None) -> str:
-    return "" if probability is None else f"{probability:.6g}"
