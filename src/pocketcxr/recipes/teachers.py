@@ -11,6 +11,7 @@ from pocketcxr.distill.taps import num_channels
 from pocketcxr.distill.teacher import OpenTeacher, Teacher, learnt_only, weights_hash
 from pocketcxr.domain.errors import CheckpointError, ConfigError
 from pocketcxr.models.build import build
+from pocketcxr.models.config import NetConfig
 from pocketcxr.models.outputs import ModelOutput
 from pocketcxr.models.weights import head_size
 from pocketcxr.models.xrv import XrvNet
@@ -62,7 +63,7 @@ def teacher_files(config: AnyTeacher) -> tuple[Path, ...]:
 def _of_run(config: RunTeacher, stride: int | None, device: torch.device) -> OpenTeacher:
     loaded = load_run(config.run)
     teacher = Teacher(loaded.net, loaded.spec, learnt_only(loaded.findings, loaded.header.unlearnt), stride)
-    return _opened(teacher, loaded.header.net.name, f"run {config.run}", device)
+    return _opened(teacher, loaded.header.net, f"run {config.run}", device)
 
 
 def _of_net(config: NetTeacher, stride: int | None, device: torch.device) -> OpenTeacher:
@@ -75,7 +76,7 @@ def _of_net(config: NetTeacher, stride: int | None, device: torch.device) -> Ope
             f"teacher.findings: {config.net.name} answers in the order {', '.join(net.findings)}; give that"
         )
     origin = "published weights" if weights == "none" else f"weights {weights}"
-    return _opened(Teacher(net, config.preprocess, config.findings, stride), config.net.name, origin, device)
+    return _opened(Teacher(net, config.preprocess, config.findings, stride), config.net, origin, device)
 
 
 def _check_file(weights: Path, config: NetTeacher) -> None:
@@ -91,20 +92,28 @@ def _check_file(weights: Path, config: NetTeacher) -> None:
         header = read_header(weights, ModelHeader)
     except CheckpointError:
         return  # written by others: it does not say what its outputs mean, so the config's word counts
-    told = (header.net.name, header.net.output_stride, header.findings, header.preprocess)
-    if told != (config.net.name, config.net.output_stride, config.findings, config.preprocess):
+    told = (_shape(header.net), header.findings, header.preprocess)
+    if told != (_shape(config.net), config.findings, config.preprocess):
         raise ConfigError(
             f"teacher.net.weights: {weights} is of a run with net {header.net.name} at stride"
-            f" {header.net.output_stride}, findings {', '.join(header.findings)} and preprocess {header.preprocess},"
-            " not of what teacher says; give kind: run and the run's folder, which brings all that"
+            f" {header.net.output_stride}, pooling {header.net.pooling}, findings {', '.join(header.findings)} and"
+            f" preprocess {header.preprocess}, not of what teacher says; give kind: run and the run's folder, which"
+            " brings all that"
         )
 
 
-def _opened(teacher: Teacher, name: str, origin: str, device: torch.device) -> OpenTeacher:
+def _shape(net: NetConfig) -> tuple[str, int, str]:
+    """What beside the weights decides the answers."""
+    return net.name, net.output_stride, net.pooling
+
+
+def _opened(teacher: Teacher, net: NetConfig, origin: str, device: torch.device) -> OpenTeacher:
     channels = num_channels(teacher.tapped, teacher.spec.size)
     teacher.to(device).to(memory_format=torch.channels_last)
 
     def teach(pixels: Tensor) -> ModelOutput:
         return teacher.teach(pixels.to(device))
 
-    return OpenTeacher(name, origin, teach, teacher.spec, teacher.findings, weights_hash(teacher), channels)
+    # The same weights at another stride, or pooled otherwise, give other maps: a teacher cache must not mix them up.
+    digest = "-".join((weights_hash(teacher), *map(str, _shape(net))))
+    return OpenTeacher(net.name, origin, teach, teacher.spec, teacher.findings, digest, channels)
