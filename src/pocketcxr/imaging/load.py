@@ -6,7 +6,7 @@ from pathlib import Path
 from pocketcxr.domain.errors import ImageRefusedError, RefusalCode
 from pocketcxr.imaging.dicom import load_dicom, measure_dicom
 from pocketcxr.imaging.png_jpeg import load_raster, measure_raster
-from pocketcxr.imaging.radiograph import Radiograph, SourceFormat
+from pocketcxr.imaging.radiograph import MAX_FILE_BYTES, Radiograph, SourceFormat
 
 _PREFIX_BYTES = 132
 """A DICOM file says so after a preamble of 128 bytes (PS3.10 section 7.1)."""
@@ -26,11 +26,17 @@ _KNOWN_ELSEWHERE: dict[bytes, str] = {
 
 def load(path: Path) -> Radiograph:
     """The decoded file. Raises ImageRefusedError with a RefusalCode when it cannot be scored."""
-    match source_format(path):
-        case "dicom":
-            return load_dicom(path)
-        case "png" | "jpeg" as kind:
-            return load_raster(path, kind)
+    try:
+        match source_format(path):
+            case "dicom":
+                return load_dicom(path)
+            case "png" | "jpeg" as kind:
+                return load_raster(path, kind)
+    except MemoryError as error:
+        raise ImageRefusedError(
+            RefusalCode.TOO_MUCH_MEMORY,
+            f"{path}: there is not enough memory to decode it - scale the image down, or allow more",
+        ) from error
 
 
 def measure(path: Path) -> tuple[int, int]:
@@ -68,6 +74,11 @@ def _first_bytes(path: Path) -> bytes:
             raise ImageRefusedError(RefusalCode.NOT_AN_IMAGE, f"{path}: is no ordinary file - give PNG, JPEG or DICOM")
         if status.st_size == 0:
             raise ImageRefusedError(RefusalCode.EMPTY_FILE, f"{path}: is empty (0 bytes) - copy it again")
+        if status.st_size > MAX_FILE_BYTES:
+            raise ImageRefusedError(
+                RefusalCode.TOO_LARGE,
+                f"{path}: {status.st_size:,} bytes; at most {MAX_FILE_BYTES:,} - export the image alone",
+            )
         with path.open("rb") as file:
             return file.read(_PREFIX_BYTES)
     except (FileNotFoundError, NotADirectoryError) as error:

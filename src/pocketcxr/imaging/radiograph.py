@@ -15,6 +15,8 @@ MAX_PIXELS = 50_000_000
 """The largest chest detectors give about 20 million; more is a decompression bomb or no radiograph."""
 MAX_SIDE_PX = 10_000
 """Padding to a square makes side * side pixels of it."""
+MAX_FILE_BYTES = 6 * MAX_PIXELS + (1 << 24)
+"""Uncompressed colour of 16 bits, and room for a header. Larger files hold something else, and are read into memory."""
 MIN_SIDE_PX = 16
 """The smallest model input."""
 

@@ -9,6 +9,7 @@ import typer
 
 from pocketcxr._version import __version__
 from pocketcxr.apps.cli import console
+from pocketcxr.apps.cli.bench import bench
 from pocketcxr.apps.cli.calibrate import calibrate
 from pocketcxr.apps.cli.compare import compare
 from pocketcxr.apps.cli.distill import distill
@@ -19,6 +20,7 @@ from pocketcxr.apps.cli.models import models
 from pocketcxr.apps.cli.predict import predict
 from pocketcxr.apps.cli.prepare import prepare
 from pocketcxr.apps.cli.quickstart import quickstart
+from pocketcxr.apps.cli.score import score
 from pocketcxr.apps.cli.simulate import simulate
 from pocketcxr.apps.cli.train import train
 from pocketcxr.domain.errors import PocketCxrError
@@ -59,7 +61,9 @@ for command in (
     explain,
     export,
     predict,
+    score,
     calibrate,
+    bench,
     models,
 ):
     app.command()(command)

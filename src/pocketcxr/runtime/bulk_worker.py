@@ -1,0 +1,129 @@
+"""A process that turns files into model input, within limits: what explodes or hangs is this process's end only."""
+
+import os
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing import parent_process
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pocketcxr.domain.errors import ImageRefusedError, RefusalCode
+from pocketcxr.domain.prediction import Refusal
+from pocketcxr.imaging.load import load
+from pocketcxr.imaging.radiograph import MIN_SIDE_PX, Radiograph
+
+READY = "ready"
+"""The first message of a worker."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one file may take."""
+
+    seconds: float = 30.0
+    memory_mb: int = 1024
+    """Beside what an idle worker takes; not enforced where the system has no RLIMIT_AS (Windows, macOS)."""
+
+
+@dataclass(frozen=True)
+class DecodeJob:
+    """What a worker needs to know."""
+
+    preprocess: bytes
+    """The bundle's preprocess.onnx."""
+    limits: Limits
+    keeps_radiograph: bool
+    """Whether the decoded X-ray itself is wanted, to draw heatmaps on."""
+
+
+class Decoded(NamedTuple):
+    """One file ready for the model."""
+
+    images: NDArray[np.float32]
+    """Model input [1, 1, size, size]."""
+    radiograph: Radiograph | None
+
+
+Prepare = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+
+
+def serve(connection: Connection, job: DecodeJob) -> None:
+    """Answers every path that comes in with a Decoded or a Refusal, in order, until the connection is closed."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    prepare = _open_preprocess(job.preprocess)
+    prepare(np.zeros((MIN_SIDE_PX, MIN_SIDE_PX), dtype=np.uint8))
+    _limit_memory(job.limits.memory_mb)
+    connection.send(READY)
+    try:
+        while True:
+            connection.send(_decode(connection.recv(), prepare, job.keeps_radiograph))
+    except (EOFError, OSError):
+        return
+
+
+def _decode(path: Path, prepare: Prepare, keeps_radiograph: bool) -> Decoded | Refusal:
+    try:
+        radiograph = load(path)
+        return Decoded(prepare(radiograph.image), radiograph if keeps_radiograph else None)
+    except ImageRefusedError as error:
+        return Refusal(str(path), error.code, str(error))
+    except MemoryError:
+        return Refusal(
+            str(path),
+            RefusalCode.TOO_MUCH_MEMORY,
+            f"{path}: decoding takes more memory than a file may - allow more with --memory-mb, or scale it down",
+        )
+    # One file must not end a run of a million, whatever a decoder makes of it; the row says what happened.
+    except Exception as error:  # noqa: BLE001
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:240]
+        return Refusal(
+            str(path),
+            RefusalCode.DECODER_CRASHED,
+            f"{path}: decoding failed in an unforeseen way ({reason}) - convert it, and report this",
+        )
+
+
+def _open_preprocess(graph: bytes) -> Prepare:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what fails is told in the file's row
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    # The arena keeps the largest image's memory for ever; files differ in size.
+    options.enable_cpu_mem_arena = False
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+    def prepare(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        try:
+            (images,) = session.run(["images"], {"image": np.ascontiguousarray(image)})
+        except onnxruntime.capi.onnxruntime_pybind11_state.RuntimeException as error:
+            # The graph takes any image; all that can be missing is room.
+            raise MemoryError from error
+        prepared: NDArray[np.float32] = images
+        return prepared
+
+    return prepare
+
+
+def _limit_memory(memory_mb: int) -> None:
+    if sys.platform != "linux":
+        return
+    import resource
+
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    most = pages * resource.getpagesize() + (memory_mb << 20)
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+
+def _end_with_parent() -> None:
+    """A worker in a decoder that hangs does not notice that its parent was killed: nobody else would ever end it."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
