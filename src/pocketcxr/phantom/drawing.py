@@ -23,6 +23,11 @@ class Job:
         return self.out / layout_named(self.config.layout).path(image)
 
 
+def request_of(config: PhantomConfig, image: PlannedImage) -> RenderRequest:
+    """What to draw for an image of the plan of `config`."""
+    return RenderRequest(config.size, config.seed, image.patient, image.study, image.view, image.severities)
+
+
 def draw(job: Job, image: PlannedImage) -> Drawn:
     """The truth about an image that is on disk afterwards; one that is there and whole is not drawn again."""
     path = job.path(image)
@@ -30,8 +35,7 @@ def draw(job: Job, image: PlannedImage) -> Drawn:
     if drawn is not None:
         return drawn
     config = job.config
-    request = RenderRequest(config.size, config.seed, image.patient, image.study, image.view, image.severities)
-    rendered = render(request)
+    rendered = render(request_of(config, image))
     boxes = {finding: tuple(_rounded(box) for box in boxes) for finding, boxes in rendered.boxes.items()}
     drawn = Drawn(boxes, tuple(device.value for device in rendered.devices))
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -30,7 +30,11 @@ METAL_NEPERS = 9.0
 
 @dataclass(frozen=True)
 class RenderRequest:
-    """What to draw. severities: one for each finding of CHESTXRAY14, 0..1, or -1 where it is absent."""
+    """What to draw. severities: one for each finding of CHESTXRAY14, 0..1, or -1 where it is absent.
+
+    devices: placed in this order; None: drawn by chance. hidden_device: takes its place and its random numbers, so
+    that the others stay where they are, but is not seen.
+    """
 
     size: int
     seed: int
@@ -38,6 +42,8 @@ class RenderRequest:
     study: int
     view: ViewPosition
     severities: tuple[float, ...]
+    devices: tuple[Device, ...] | None = None
+    hidden_device: Device | None = None
 
     @property
     def present(self) -> dict[str, float]:
@@ -51,10 +57,12 @@ class Rendered:
     """An image and the truth about it. boxes: >= 1 a finding.
 
     pixels: uint8 [size, size], bright = more attenuation; gray: the same, 0..255, before it is rounded.
+    nepers: what the beam loses on its way to each pixel, before scatter, noise and display. devices: those seen.
     """
 
     pixels: NDArray[np.uint8]
     gray: Map
+    nepers: Map
     boxes: dict[str, tuple[Box, ...]]
     sex: Sex
     age_years: int
@@ -86,6 +94,7 @@ def render(request: RenderRequest) -> Rendered:
     return Rendered(
         pixels=np.rint(shown).astype(np.uint8),
         gray=shown,
+        nepers=nepers,
         boxes=in_order,
         sex=sitting.patient.sex,
         age_years=sitting.patient.age_years,
@@ -141,16 +150,19 @@ def draw_lesions(request: RenderRequest) -> dict[str, Lesion]:
 def _bones_and_devices(
     request: RenderRequest, sitting: Sitting, present: frozenset[str]
 ) -> tuple[Ink, tuple[Device, ...]]:
-    """The ink of shoulder girdle, devices and markers, and which devices there are."""
+    """The ink of shoulder girdle, devices and markers, and which devices are seen."""
     rng = stream(request.seed, request.patient, DEVICE, request.study)
+    # Drawn even if the request knows better: places follow in the same stream.
     devices = draw_devices(request.view, present, sitting.anatomy.age_years, rng)
+    placed = devices if request.devices is None else request.devices
     ink = Ink(sitting.canvas)
+    unseen = ink if request.hidden_device is None else Ink(sitting.canvas)
     shoulder_girdle(ink, sitting.anatomy)
-    for device in devices:
-        place(ink, sitting.anatomy, device, rng)
+    for device in placed:
+        place(unseen if device is request.hidden_device else ink, sitting.anatomy, device, rng)
     markers = stream(request.seed, request.patient, DEVICE, MARKERS + request.study)
     draw_markers(ink, request.view, markers)
-    return ink, devices
+    return ink, tuple(device for device in placed if device is not request.hidden_device)
 
 
 def _soft_tissue(sitting: Sitting) -> Map:
