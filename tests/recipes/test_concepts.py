@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from pocketcxr.apps.cli.main import app
 from pocketcxr.domain.errors import ConfigError, UnknownNameError, UsageError
 from pocketcxr.imaging.preprocess import PreprocessSpec
 from pocketcxr.models.config import NetConfig
@@ -80,3 +82,13 @@ def test_wrong_wishes_are_refused(run: Path, tmp_path: Path) -> None:
         concepts(run, replace(OPTIONS, devices=("pacemakr",)))
     with pytest.raises(ConfigError, match="images is 0"):
         concepts(run, replace(OPTIONS, num_pairs=0))
+
+
+def test_the_command_prints_tables_or_the_file_it_wrote(run: Path, tmp_path: Path) -> None:
+    arguments = ["concepts", str(run), "--pairs", "2", "--finding", "Mass", "--out", str(tmp_path)]
+    printed = CliRunner().invoke(app, arguments)
+    assert printed.exit_code == 0
+    assert "Mass" in printed.stdout
+    assert "chest-tube" in printed.stdout
+    as_json = CliRunner().invoke(app, [*arguments, "--json"])
+    assert json.loads(as_json.stdout) == json.loads((tmp_path / "concepts.json").read_text(encoding="utf-8"))

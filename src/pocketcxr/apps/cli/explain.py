@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer._click.core import ParameterSource
 from typer.core import TyperOption
 
 from pocketcxr.domain.errors import UsageError
@@ -106,7 +105,8 @@ def _check_usage(context: typer.Context, files: list[Path] | None, manifest: Pat
         )
     foreign = COHORT if files else FILES
     for option in context.command.params:
-        is_given = context.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE
+        origin = context.get_parameter_source(option.name or "")
+        is_given = origin is not None and origin.name == "COMMANDLINE"
         if is_given and isinstance(option, TyperOption) and option.rich_help_panel == foreign:
             raise UsageError(f"{option.opts[0]} goes {foreign.lower().replace('file', 'FILE')}; leave it out here")
 

@@ -12,6 +12,7 @@ from pocketcxr.apps.cli import console
 from pocketcxr.apps.cli.bench import bench
 from pocketcxr.apps.cli.calibrate import calibrate
 from pocketcxr.apps.cli.compare import compare
+from pocketcxr.apps.cli.concepts import concepts
 from pocketcxr.apps.cli.distill import distill
 from pocketcxr.apps.cli.evaluate import evaluate
 from pocketcxr.apps.cli.explain import explain
@@ -59,6 +60,7 @@ for command in (
     compare,
     evaluate,
     explain,
+    concepts,
     export,
     predict,
     score,
