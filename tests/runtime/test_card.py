@@ -11,13 +11,16 @@ import pytest
 from pydantic import ValidationError
 
 from pocketcxr.domain.errors import BundleError
-from pocketcxr.export.pack import pack, zip_bytes
+from pocketcxr.export.pack import pack
+from pocketcxr.export.writing import zip_bytes
 from pocketcxr.runtime.bundle import Bundle, open_bundle, seal_bytes, sha256
 from pocketcxr.runtime.card import (
     SCHEMA_VERSION,
     Build,
     Builds,
     CardFacts,
+    Group,
+    Metric,
     card_bytes,
     card_schema,
     read_card,
@@ -29,7 +32,7 @@ from pocketcxr.runtime.session import open_engine
 GOLDEN = Path(__file__).parent / "golden" / "card-v1.json"
 """As version 0.1.0 wrote it for a phantom's student."""
 SCHEMA = Path(__file__).parents[2] / "docs" / "reference" / "card.schema.json"
-V2_KEYS = {"history"}
+V2_KEYS = {"history", "groups", "gate"}
 
 
 def line(finding: str, slope: float = 0.5, offset: float = -1.0) -> FindingCalibration:
@@ -73,7 +76,10 @@ def test_a_golden_card_of_version_1_is_read_as_one_without_calibration() -> None
     assert card.history == ()
     assert card.builds.shipped == "fp32"
     assert card.builds.to_run == Build(**before["builds"]["fp32"])
+    assert card.groups == ()
     after = json.loads(card_bytes(card))
+    for metric in after["metrics"]:
+        assert metric.pop("group") is None
     kept = set(before) - {"schema_version", "builds"}
     assert {key: after[key] for key in kept} == {key: before[key] for key in kept}
 
@@ -116,6 +122,22 @@ def test_the_schema_names_every_key_of_a_written_card(bundle: Bundle) -> None:
     assert set(schema["properties"]) == set(card)
     assert set(schema["required"]) <= set(card)
     assert not schema["additionalProperties"]
+
+
+def test_a_written_card_keeps_to_its_schema(bundle: Bundle) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    validator = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text()))
+    card = json.loads(bundle.files["card.json"])
+    assert not list(validator.iter_errors(card))
+    assert list(validator.iter_errors({**card, "metrics": [{"name": "auroc"}]}))
+
+
+def test_a_metric_is_of_a_group_that_is_listed(bundle: Bundle) -> None:
+    metric = Metric(name="auroc", finding=None, group="sex: female", cohort="a test", value=0.5, low=None, high=None)
+    with pytest.raises(ValidationError, match="group that is not listed"):
+        calibrated(bundle_facts(bundle), metrics=(metric,))
+    group = Group(name="sex: female", attribute="sex", num_images=2, num_patients=1, num_scored=0)
+    assert calibrated(bundle_facts(bundle), metrics=(metric,), groups=(group,)).groups == (group,)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from pocketcxr.domain.errors import BundleError
-from pocketcxr.export.pack import zip_bytes
+from pocketcxr.export.writing import zip_bytes
 from pocketcxr.runtime.bundle import Bundle, open_bundle, seal_bytes
 from pocketcxr.runtime.graphs import Interface, check_graph
 

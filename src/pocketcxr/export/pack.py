@@ -1,87 +1,29 @@
-"""Writes a bundle: a folder, or one zip whose bytes depend on its files alone."""
+"""Packs a bundle: its files with the card, the model card and the bill of materials that speak of them.
 
-import io
-import shutil
-import tempfile
-import zipfile
+All three are made here, so that no bundle lacks one and they never contradict each other.
+"""
+
 from collections.abc import Mapping
 from pathlib import Path
 
-from pocketcxr.domain.errors import BundleError, UsageError
+from pocketcxr.export.model_card import model_card_files
+from pocketcxr.export.sbom import base_install, sbom
+from pocketcxr.export.writing import write_bundle
 from pocketcxr.runtime.bundle import seal_bytes, sha256
-from pocketcxr.runtime.card import CARD, SEAL, Card, CardFacts, card_bytes
+from pocketcxr.runtime.card import CARD, SEAL, SIGNATURE, Card, CardFacts, card_bytes
 
-ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The earliest time a zip can hold; real times would make equal bundles differ."""
+SBOM = "sbom.cdx.json"
 
 
 def pack(facts: CardFacts, files: Mapping[str, bytes], out: Path) -> Path:
-    """`out`, written as a bundle of `files` and their card: one zip when it ends in .zip, a folder otherwise.
+    """`out`, written as a bundle of `files` and what says of them: one zip when it ends in .zip, a folder otherwise.
 
-    An older bundle at `out` is replaced once the new one is complete.
-    Raises UsageError when `out` holds something else, BundleError when it cannot be written.
+    Of an older bundle's files those are made anew that hang on the card, and its signature goes.
+    Raises as `write_bundle` does.
     """
-    _check_replaceable(out)
-    hashes = {name: sha256(files[name]) for name in sorted(files)}
+    kept = {name: files[name] for name in sorted(files) if name not in {CARD, SEAL, SIGNATURE, SBOM}}
+    contents = {**kept, **model_card_files(facts)}
+    contents[SBOM] = sbom(facts, contents, base_install())
+    hashes = {name: sha256(contents[name]) for name in sorted(contents)}
     sealed = card_bytes(Card.model_validate({**facts.model_dump(), "sha256": hashes}))
-    whole = {**files, CARD: sealed, SEAL: seal_bytes(sha256(sealed))}
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        if out.suffix == ".zip":
-            _write_zip(whole, out)
-        else:
-            _write_folder(whole, out)
-    except OSError as error:
-        raise BundleError(
-            f"{out} cannot be written ({error.strerror or error}); make room or choose another --out"
-        ) from error
-    return out
-
-
-def zip_bytes(files: Mapping[str, bytes]) -> bytes:
-    """The files as an uncompressed zip, sorted and without times: equal files give equal bytes.
-
-    Weights hardly compress, and stored files can be read without unpacking.
-    """
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for name in sorted(files):
-            member = zipfile.ZipInfo(name, ZIP_EPOCH)
-            member.external_attr = 0o644 << 16
-            member.create_system = 3  # Unix, also when packed on Windows
-            archive.writestr(member, files[name])
-    return buffer.getvalue()
-
-
-def _check_replaceable(out: Path) -> None:
-    if not out.exists():
-        return
-    if out.is_dir():
-        is_ours = (out / SEAL).is_file() or not any(out.iterdir())
-    elif zipfile.is_zipfile(out):
-        with zipfile.ZipFile(out) as archive:
-            is_ours = SEAL in archive.namelist()
-    else:
-        is_ours = False
-    if not is_ours or out.is_dir() == (out.suffix == ".zip"):
-        raise UsageError(f"{out} exists and is not a bundle of this kind, so it is not replaced; choose another --out")
-
-
-def _write_zip(files: Mapping[str, bytes], out: Path) -> None:
-    part = out.with_name(f".{out.name}.part")
-    try:
-        part.write_bytes(zip_bytes(files))
-        part.replace(out)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _write_folder(files: Mapping[str, bytes], out: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:
-        new = Path(folder) / "new"
-        for name, data in files.items():
-            (new / name).parent.mkdir(parents=True, exist_ok=True)
-            (new / name).write_bytes(data)
-        if out.exists():
-            shutil.move(out, Path(folder) / "old")
-        shutil.move(new, out)
+    return write_bundle({**contents, CARD: sealed, SEAL: seal_bytes(sha256(sealed))}, out)

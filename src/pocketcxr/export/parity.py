@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 
 from pocketcxr.domain.errors import ParityError
+from pocketcxr.export.graph import open_session
 from pocketcxr.imaging.preprocess import PreprocessSpec, normalise, square
 from pocketcxr.models.outputs import Net, evaluating
 
@@ -25,7 +25,7 @@ def check_net(net: Net, model: onnx.ModelProto, pixels: NDArray[np.uint8], spec:
 
     Relative to max(1, largest torch value). Raises ParityError above MODEL_TOLERANCE, and for NaN.
     """
-    session = _session(model)
+    session = open_session(model.SerializeToString())
     worst = 0.0
     for batch in _batches(pixels):
         images = normalise(batch, spec)[:, None]
@@ -52,7 +52,7 @@ def check_preprocess(model: onnx.ModelProto, spec: PreprocessSpec, images: Seque
 
     Raises ParityError above PIXEL_TOLERANCE.
     """
-    session = _session(model)
+    session = open_session(model.SerializeToString())
     worst = 0
     for image in images:
         (prepared,) = session.run(["images"], {"image": image})
@@ -79,10 +79,3 @@ def _batches(pixels: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
     for size in BATCH_SIZES:
         for start in range(0, len(pixels), size):
             yield np.take(pixels, range(start, start + size), axis=0, mode="wrap")
-
-
-def _session(model: onnx.ModelProto) -> "onnxruntime.InferenceSession":
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])

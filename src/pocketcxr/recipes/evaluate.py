@@ -16,8 +16,10 @@ from pocketcxr.evaluate.ranking import RankingReport, rank
 from pocketcxr.evaluate.report import write_report
 from pocketcxr.evaluate.report_content import ModelRow, ReportContent, Role
 from pocketcxr.evaluate.scores import ScoreTable, write_scores
+from pocketcxr.evaluate.subgroups import SubgroupReport, subgroups
 from pocketcxr.manifest.schema import read_manifest, select
 from pocketcxr.recipes.scoring import ScoredCohort, is_run, result_folder, score_bundle, score_run
+from pocketcxr.recipes.subgroups import groupings
 from pocketcxr.train.atomic import write_atomically
 from pocketcxr.train.run_dir import RunDir
 
@@ -73,6 +75,8 @@ class EvaluationReport(BaseModel, frozen=True, extra="forbid"):
     """What the milliseconds were measured on."""
     refused: tuple[Refused, ...]
     ranking: RankingReport
+    subgroups: SubgroupReport | None = None
+    """By sex, age and view position; None in reports of version 0.1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +109,14 @@ def evaluate(
     else:
         scored = score_bundle(source, selected, progress)
     ranking = rank(scored.scores, np.random.default_rng(options.seed), options.num_resamples)
+    by_group = subgroups(
+        scored.scores,
+        groupings(selected.table, scored.scores.image_ids),
+        np.random.default_rng(options.seed),
+        options.num_resamples,
+    )
     report = _report(source, options, scored, ranking, manifest.header.is_simulated)
+    report = report.model_copy(update={"subgroups": by_group})
     result = EvaluationResult(report, scored.scores, folder)
     paths = RunDir(folder)
     write_scores(scored.scores, paths.scores)

@@ -1,7 +1,8 @@
 """A bundle: a folder or one zip with preprocess.onnx, model.onnx, card.json and golden vectors, verified when opened.
 
 The card holds the SHA-256 of every other file and card.sha256 that of the card: a changed, missing or additional file
-is refused. This finds damage and mix-ups; it is no signature: who changes a file on purpose can change the hashes too.
+is refused. This finds damage and mix-ups; who changes a file on purpose can change the hashes too, but not card.sig,
+which is checked where a trusted key is given.
 """
 
 import hashlib
@@ -13,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from pocketcxr.domain.errors import BundleError
-from pocketcxr.runtime.card import CARD, PREPROCESS, SEAL, Card, read_card
+from pocketcxr.runtime.card import CARD, PREPROCESS, SEAL, SIGNATURE, Card, read_card
 from pocketcxr.runtime.graphs import Interface, check_graph
+from pocketcxr.runtime.signature import check_signature
 
 MAX_BYTES = 1 << 30
 """Everything is read into memory; the largest net offered here has under 200 MB."""
@@ -38,8 +40,11 @@ class Bundle:
     """SHA-256 of the card, which identifies the bundle."""
 
 
-def open_bundle(path: Path) -> Bundle:
-    """The bundle at `path`, a folder or a zip. Raises BundleError when any byte of its files is not as packed."""
+def open_bundle(path: Path, trusted_key: Path | None = None) -> Bundle:
+    """The bundle at `path`, a folder or a zip. Raises BundleError when any byte of its files is not as packed.
+
+    `trusted_key` is the PEM file of a public key: then it is also raised when the bundle is not signed by that key.
+    """
     if not path.exists():
         raise BundleError(f"{path} does not exist; make a bundle with: pocketcxr export RUN --out {path}")
     try:
@@ -56,6 +61,8 @@ def open_bundle(path: Path) -> Bundle:
         raise BundleError(
             f"{path}: {CARD} is not the one that was packed (it does not match {SEAL}); copy the bundle again"
         )
+    if trusted_key is not None:
+        check_signature(str(path), files[SEAL], files.get(SIGNATURE), trusted_key)
     card = read_card(files[CARD], str(path))
     _verify(path, card, files)
     _check_graphs(path, card, files)
@@ -83,7 +90,7 @@ def _check_graphs(path: Path, card: Card, files: Mapping[str, bytes]) -> None:
 
 
 def _verify(path: Path, card: Card, files: Mapping[str, bytes]) -> None:
-    found = set(files) - {CARD, SEAL}
+    found = set(files) - {CARD, SEAL, SIGNATURE}
     for name in sorted(set(card.sha256) - found):
         raise BundleError(f"{path} lacks {name}, which its card lists; copy the whole bundle again")
     for name in sorted(found - set(card.sha256)):

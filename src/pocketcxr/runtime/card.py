@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, BaseModel, Field, JsonValue, ValidationError
 from pocketcxr.domain.errors import BundleError
 from pocketcxr.imaging.preprocess import PreprocessSpec
 from pocketcxr.runtime.card_calibration import Calibration, FindingCalibration, FormerCalibration, OperatingPoint
+from pocketcxr.runtime.card_gate import ExportGate, Precision
 
 SCHEMA_VERSION = 2
 """Raised when a reader of the previous version would misread the bundle."""
@@ -15,6 +16,8 @@ SCHEMA_VERSION = 2
 CARD = "card.json"
 SEAL = "card.sha256"
 """One line as sha256sum writes it: the card's digest. As the card holds all others, it identifies the bundle."""
+SIGNATURE = "card.sig"
+"""Ed25519 over the seal's bytes: who made the bundle. Not in every bundle."""
 PREPROCESS = "preprocess.onnx"
 MODEL = "model.onnx"
 GOLDEN_FOLDER = "golden/"
@@ -51,9 +54,6 @@ class Build(BaseModel, frozen=True, extra="forbid"):
     """Largest deviation from the golden logits and heatmaps, relative to max(1, largest golden value)."""
 
 
-Precision = Literal["fp32", "fp16", "int8"]
-
-
 class Builds(BaseModel, frozen=True, extra="forbid"):
     """The model by precision."""
 
@@ -81,13 +81,28 @@ class Builds(BaseModel, frozen=True, extra="forbid"):
         return self.all[self.shipped]
 
 
+class Group(BaseModel, frozen=True, extra="forbid"):
+    """Images that were looked at apart."""
+
+    name: str
+    """For example 'sex: female'; Metric.group says it."""
+    attribute: str
+    """What the images were parted by: sex, age, view."""
+    num_images: int
+    num_patients: int
+    num_scored: int
+    """Findings that have a figure in this group."""
+
+
 class Metric(BaseModel, frozen=True, extra="forbid"):
     """One figure with its 95 % confidence interval; None where the cohort could not give it."""
 
     name: str
-    """For example auroc."""
+    """auroc, auprc, or auroc-minus-rest: of a group minus that of all other images."""
     finding: str | None
     """None: the mean over findings."""
+    group: str | None = None
+    """The group's name; None: all images."""
     cohort: str
     """The images it was measured on."""
     value: float | None
@@ -118,9 +133,13 @@ class CardFacts(BaseModel, frozen=True, extra="forbid"):
     operating_points: tuple[OperatingPoint, ...] = ()
     history: tuple[FormerCalibration, ...] = ()
     """What re-calibrations replaced, oldest first; empty while calibration and thresholds are the export's."""
+    gate: ExportGate | None = None
+    """How the shipped build was chosen; None: the float32 build, without a comparison."""
     training: dict[str, JsonValue]
     """What the run says about its data and its course."""
     metrics: tuple[Metric, ...] = ()
+    groups: tuple[Group, ...] = ()
+    """Those that metrics speak of; empty where they were not looked at apart."""
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
@@ -134,6 +153,8 @@ class CardFacts(BaseModel, frozen=True, extra="forbid"):
         points = [(point.finding, point.criterion) for point in self.operating_points]
         if len(set(points)) != len(points):
             raise ValueError("a finding has two operating points of one criterion")
+        if not {metric.group for metric in self.metrics} <= {None, *(group.name for group in self.groups)}:
+            raise ValueError("a metric is of a group that is not listed")
         return self
 
     @property
@@ -151,7 +172,7 @@ class Card(CardFacts, frozen=True, extra="forbid"):
     """A bundle's card. Unknown keys are refused: a newer schema says so by its version."""
 
     sha256: dict[str, Sha256]
-    """Of every file but the card and its seal, by its path inside the bundle."""
+    """Of every file but the card, its seal and its signature, by its path inside the bundle."""
 
     @model_validator(mode="after")
     def _hashes_what_it_names(self) -> Self:

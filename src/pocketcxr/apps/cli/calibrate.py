@@ -34,7 +34,7 @@ def calibrate(
 
     A finding needs 20 images with it and 20 without it; others stay as they are. Needs pocketcxr[train].
     """
-    for module in ("scipy", "pyarrow", "jinja2"):
+    for module in ("scipy", "pyarrow", "jinja2", "cyclonedx"):
         require(module, "train", "calibration")
     from pocketcxr.recipes import calibrate as recipe
 
