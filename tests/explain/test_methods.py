@@ -1,5 +1,6 @@
 """saliency by name: what every method keeps, whatever it computes."""
 
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -9,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from pocketcxr.domain.errors import ConfigError, EmptyCohortError, UnknownNameError, UsageError
-from pocketcxr.explain.methods import CLASS_AGNOSTIC, METHODS, Method, MethodOptions, saliency
+from pocketcxr.domain.errors import ConfigError, EmptyCohortError, MissingExtraError, UnknownNameError, UsageError
+from pocketcxr.explain.methods import CLASS_AGNOSTIC, METHODS, Method, MethodOptions, require_method, saliency
 from pocketcxr.models.build import build
 from pocketcxr.models.config import NetConfig
 from pocketcxr.models.heads import ClassMapHead
@@ -205,3 +206,18 @@ def test_an_unknown_method_lists_those_there_are(images: Tensor) -> None:
 def test_no_image_is_refused(images: Tensor) -> None:
     with pytest.raises(EmptyCohortError, match="no image to explain"):
         saliency(net_for("grad-cam"), images[:0], [0], "grad-cam")
+
+
+@pytest.mark.parametrize(
+    ("method", "module"), [("smooth-grad", "captum.attr"), ("layer-cam", "pytorch_grad_cam"), ("one-pass", None)]
+)
+def test_a_library_that_is_missing_is_told_before_anything_is_computed(
+    method: Method, module: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("captum.attr", "captum", "pytorch_grad_cam"):
+        monkeypatch.setitem(sys.modules, name, None)
+    if module is None:
+        require_method(method)
+    else:
+        with pytest.raises(MissingExtraError, match=r"pocketcxr\[explain\]"):
+            require_method(method)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pocketcxr.domain.errors import EmptyCohortError, UnknownNameError
+from pocketcxr.domain.extras import require
 from pocketcxr.evaluate.predict import Predict
 from pocketcxr.explain.cam import eigen_cam, gradient_cam, score_cam
 from pocketcxr.explain.gradients import integrated_gradients, smooth_grad
@@ -39,6 +40,17 @@ BLACK_BOX: tuple[Method, ...] = ("occlusion", "rise")
 """Methods that need a Predict only (perturbation.py), so that a bundle can have them."""
 CLASS_AGNOSTIC: frozenset[Method] = frozenset({"eigen-cam", "attention-rollout"})
 """Methods that have one map for an image, repeated for every finding: they cannot tell findings apart."""
+
+
+def require_method(method: Method) -> None:
+    """Nothing, when the library that the method comes from is installed. Raises MissingExtraError."""
+    match method:
+        case "integrated-gradients" | "smooth-grad":
+            require("captum.attr", "explain", f"The method {method}")
+        case "grad-cam" | "grad-cam++" | "layer-cam" | "hires-cam" | "score-cam" | "eigen-cam":
+            require("pytorch_grad_cam", "explain", f"The method {method}")
+        case _:
+            pass
 
 
 def saliency(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pocketcxr.domain.errors import UnknownNameError, UsageError
 from pocketcxr.domain.findings import canonical
-from pocketcxr.explain.methods import BLACK_BOX, CLASS_AGNOSTIC, Method, saliency
+from pocketcxr.explain.methods import BLACK_BOX, CLASS_AGNOSTIC, Method, require_method, saliency
 from pocketcxr.explain.one_pass import one_pass
 from pocketcxr.explain.perturbation import occlusion, rise
 from pocketcxr.imaging.preprocess import prepare
@@ -120,7 +120,11 @@ def open_explainer(source: Path, method: Method = "one-pass") -> Explainer:
 
 
 def check_method(source: Path, method: Method) -> None:
-    """Nothing, when the run or bundle at `source` can be asked for this method. Raises UsageError."""
+    """Nothing, when the run or bundle at `source` can be asked for this method.
+
+    Raises UsageError where a bundle cannot, MissingExtraError where the method's library is not installed.
+    """
+    require_method(method)
     if method not in OF_A_BUNDLE and not is_run(source):
         raise UsageError(
             f"{source} is a bundle, and {method} looks inside the net: name the run it was exported from, or one of "
