@@ -79,8 +79,8 @@ def _devices_table(check: "ConceptCheck") -> "Table":
         table.add_column(name, justify="right", no_wrap=True)
     for row in check.concepts.devices:
         told = [(one.signed_shortcut.value, one.finding) for one in row.findings if one.signed_shortcut is not None]
-        value, name = max(told, default=(None, None))
-        most = (spoken(name), number(value, is_signed=True)) if name and value is not None else ("", "")
+        value, name = max(told, default=(0.0, ""))
+        most = (spoken(name), number(value, is_signed=True)) if name else ("", "")
         table.add_row(spoken(row.device), figure(row.mean_shortcut), interval(row.mean_shortcut), *most)
     return table
 

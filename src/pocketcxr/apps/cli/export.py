@@ -31,9 +31,10 @@ def export(
     for module in ("torch", "onnx", "onnxscript", "cyclonedx"):
         require(module, "train", "export")
     from pocketcxr.recipes import export as recipe
+    from pocketcxr.recipes.export_gate import GateOptions
 
     precisions = _precisions(builds)
-    gate = recipe.GateOptions(builds=precisions, num_images=gate_images) if has_gate else None
+    gate = GateOptions(builds=precisions, num_images=gate_images) if has_gate else None
     with console.progress_bars() as progress:
         recipe.export(run, out, progress, recipe.ExportOptions(manifest, gate))
     _tell(out)
