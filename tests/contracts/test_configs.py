@@ -69,7 +69,7 @@ def test_a_grid_holds_only_differences_from_the_defaults_and_from_its_base(path:
     base = data.get("base", {})
     assert_differences(base)
     without = merge(DEFAULTS, base)
-    for entry in (*data["teachers"].values(), *data["students"].values()):
+    for entry in (*data.get("teachers", {}).values(), *data["students"].values()):
         for key, value in entry.items() if "kind" not in entry else ():
             # A section may repeat a value that belongs to one that differs: a mean to its deviation.
             assert merge(without, {key: value}) != without, key

@@ -94,9 +94,10 @@ def test_a_site_gets_its_own_probabilities_and_thresholds_and_the_graphs_stay(
     result, new = refit(bundle, write(rows), tmp_path)
     assert result.refitted == ("Effusion", "Mass")
     assert result.kept == {"Nodule": "the model never learnt the finding"}
-    assert {name: data for name, data in new.files.items() if "card." not in name} == {
-        name: data for name, data in old.files.items() if "card." not in name
-    }
+    kept = {name for name in old.files if name.endswith((".onnx", ".npy", ".npz", ".png"))}
+    assert {"model.onnx", "preprocess.onnx"} < kept
+    assert {name: new.files[name] for name in kept} == {name: old.files[name] for name in kept}
+    assert set(new.files) == set(old.files)
     line = new.card.calibrated["Effusion"]
     assert (line.slope, line.offset) == (pytest.approx(0.4, abs=0.15), pytest.approx(-1, abs=0.3))
     assert line.fitted_on == "local.csv: 600 images"

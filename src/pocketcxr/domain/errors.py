@@ -42,6 +42,15 @@ class RefusalCode(StrEnum):
     TIMED_OUT = "timed-out"
     TOO_MUCH_MEMORY = "too-much-memory"
     DECODER_CRASHED = "decoder-crashed"
+    LATERAL = "lateral"
+    INVERTED = "inverted"
+    ROTATED = "rotated"
+    HEAVILY_CROPPED = "heavily-cropped"
+    BLANK = "blank"
+    OVER_EXPOSED = "over-exposed"
+    CHILD = "child"
+    UNSUPPORTED_MODALITY = "unsupported-modality"
+    UNSUPPORTED_SOP_CLASS = "unsupported-sop-class"
 
 
 class PocketCxrError(Exception):

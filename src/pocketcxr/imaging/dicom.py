@@ -22,6 +22,7 @@ from PIL import Image
 from pocketcxr.domain.errors import ImageRefusedError, RefusalCode
 from pocketcxr.domain.study import ViewPosition
 from pocketcxr.imaging.codestream import frame_size
+from pocketcxr.imaging.dicom_facts import SourceFacts, facts_of
 from pocketcxr.imaging.grayscale import display_table
 from pocketcxr.imaging.radiograph import MAX_PIXELS, Radiograph, check_size, refuse_constant
 
@@ -89,6 +90,15 @@ def measure_dicom(path: Path) -> tuple[int, int]:
         header = dcmread(file, stop_before_pixels=True)
         _check(path, header)
         return int(header.Rows), int(header.Columns)
+
+
+def read_facts(path: Path) -> SourceFacts:
+    """What the header says of patient, view and device. Raises ImageRefusedError."""
+    from pydicom import dcmread
+
+    with _opened(path) as file:
+        header = dcmread(file, stop_before_pixels=True)
+        return facts_of(header, _view_position(header))
 
 
 class _Clipped(BufferedReader):

@@ -23,6 +23,7 @@ from pocketcxr.runtime.bulk_pool import PoolSettings, Task, decode_files
 from pocketcxr.runtime.bulk_results import FIXED_COLUMNS, SCORED, Row, RunFacts, check_run, keep_rows, opened_rows
 from pocketcxr.runtime.bulk_worker import Decoded, DecodeJob, Limits
 from pocketcxr.runtime.card import PREPROCESS
+from pocketcxr.runtime.input_gate import GATE
 from pocketcxr.runtime.pictures import picture, picture_name, strongest
 from pocketcxr.runtime.predict import Scored, finding_scores
 from pocketcxr.runtime.score_columns import score_columns
@@ -52,6 +53,8 @@ class BulkSettings:
     batch_size: int = 16
     limits: Limits = field(default_factory=Limits)
     pictures: Pictures | None = None
+    checks_input: bool = True
+    """Whether the bundle's input gate is asked, where it has one."""
 
 
 class Summary(NamedTuple):
@@ -117,7 +120,12 @@ def _facts(engine: Engine, source: Source, settings: BulkSettings) -> RunFacts:
         memory_mb=settings.limits.memory_mb,
         heatmaps=None if pictures is None else str(pictures.folder.resolve()),
         top=None if pictures is None else pictures.top,
+        checks_input=_gate(engine, settings) is not None,
     )
+
+
+def _gate(engine: Engine, settings: BulkSettings) -> bytes | None:
+    return engine.bundle.files.get(GATE) if settings.checks_input else None
 
 
 def _scored_blocks(engine: Engine, files: Iterator[Listed], settings: BulkSettings) -> Iterator[list[Row]]:
@@ -140,7 +148,8 @@ def _decoded_blocks(engine: Engine, files: Iterator[Listed], settings: BulkSetti
     """Every block in order, once all of its files are dealt with."""
     size, keeps_radiograph = settings.batch_size, settings.pictures is not None
     ahead = _BATCHES_AHEAD_WITH_RADIOGRAPHS if keeps_radiograph else _BATCHES_AHEAD
-    job = DecodeJob(engine.bundle.files[PREPROCESS], settings.limits, keeps_radiograph)
+    gate = _gate(engine, settings)
+    job = DecodeJob(engine.bundle.files[PREPROCESS], settings.limits, keeps_radiograph, gate)
     pool = PoolSettings(settings.workers, max(ahead * size, 4 * settings.workers))
     begun: dict[int, _Block] = {}
     for number, result in decode_files(_tasks(files, size, begun), job, pool):
@@ -180,7 +189,7 @@ def _score_block(engine: Engine, block: _Block, pictures: Pictures | None) -> li
         for place, one, logits, maps in zip(places, decoded, *answers, strict=True):
             listed = block.files[place]
             prediction = Prediction(str(listed.path), finding_scores(engine.bundle.card, logits))
-            rows[place] = Row(listed.name, prediction)
+            rows[place] = Row(listed.name, prediction, "; ".join(warning.message for warning in one.warnings))
             if pictures is not None and one.radiograph is not None:
                 _draw(Scored(prediction, one.radiograph, maps), pictures)
     for place, result in block.results.items():

@@ -42,6 +42,7 @@ class RunFacts(BaseModel, frozen=True, extra="forbid"):
     memory_mb: int
     heatmaps: str | None
     top: int | None
+    checks_input: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class Row:
 
     name: str
     result: Prediction | Refusal
+    warning: str = ""
+    """What is odd about a file that was scored."""
 
     def line(self, card: Card) -> str:
         """The row as CSV; control characters and bytes that are no UTF-8 are escapes, so it is one line."""
@@ -57,7 +60,7 @@ class Row:
             case Refusal(code=code, message=message):
                 return csv_line([self.name, REFUSED, code.value, message, *("" for _ in score_columns(card))])
             case Prediction(scores=scores):
-                return csv_line([self.name, SCORED, "", "", *score_cells(card, scores)])
+                return csv_line([self.name, SCORED, "", self.warning, *score_cells(card, scores)])
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from pocketcxr.domain.errors import ImageRefusedError, RefusalCode
 from pocketcxr.domain.prediction import Refusal
 from pocketcxr.imaging.load import load
 from pocketcxr.imaging.radiograph import MIN_SIDE_PX, Radiograph
+from pocketcxr.runtime.input_gate import Gate, InputWarning, check, facts_of_source, open_gate
 
 READY = "ready"
 """The first message of a worker."""
@@ -40,6 +41,8 @@ class DecodeJob:
     limits: Limits
     keeps_radiograph: bool
     """Whether the decoded X-ray itself is wanted, to draw heatmaps on."""
+    gate: bytes | None = None
+    """The bundle's input gate; None: nobody checks what the pictures show."""
 
 
 class Decoded(NamedTuple):
@@ -48,6 +51,7 @@ class Decoded(NamedTuple):
     images: NDArray[np.float32]
     """Model input [1, 1, size, size]."""
     radiograph: Radiograph | None
+    warnings: tuple[InputWarning, ...] = ()
 
 
 Prepare = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
@@ -57,20 +61,24 @@ def serve(connection: Connection, job: DecodeJob) -> None:
     """Answers every path that comes in with a Decoded or a Refusal, in order, until the connection is closed."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     prepare = _open_preprocess(job.preprocess)
+    gate = None if job.gate is None else open_gate(job.gate, "the bundle")
     prepare(np.zeros((MIN_SIDE_PX, MIN_SIDE_PX), dtype=np.uint8))
     _limit_memory(job.limits.memory_mb)
     connection.send(READY)
     try:
         while True:
-            connection.send(_decode(connection.recv(), prepare, job.keeps_radiograph))
+            connection.send(_decode(connection.recv(), prepare, gate, job.keeps_radiograph))
     except (EOFError, OSError):
         return
 
 
-def _decode(path: Path, prepare: Prepare, keeps_radiograph: bool) -> Decoded | Refusal:
+def _decode(path: Path, prepare: Prepare, gate: Gate | None, keeps_radiograph: bool) -> Decoded | Refusal:
     try:
         radiograph = load(path)
-        return Decoded(prepare(radiograph.image), radiograph if keeps_radiograph else None)
+        checked = () if gate is None else check(gate, radiograph, facts_of_source(radiograph))
+        if isinstance(checked, Refusal):
+            return checked
+        return Decoded(prepare(radiograph.image), radiograph if keeps_radiograph else None, checked)
     except ImageRefusedError as error:
         return Refusal(str(path), error.code, str(error))
     except MemoryError:

@@ -1,7 +1,7 @@
 """From files to scores: every readable file is scored, every other one is refused with a code, none stops the rest."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from pocketcxr.imaging.load import load
 from pocketcxr.imaging.radiograph import Radiograph
 from pocketcxr.runtime.calibration import calibrated_logits, decisions
 from pocketcxr.runtime.card import Card
+from pocketcxr.runtime.input_gate import InputWarning, check, facts_of_source, gate_of
 from pocketcxr.runtime.session import Engine
 
 
@@ -25,6 +26,8 @@ class Scored:
     radiograph: Radiograph
     class_maps: NDArray[np.float32]
     """[finding, grid_h, grid_w] over the model's square input, in logit units, in the order of prediction.scores."""
+    warnings: tuple[InputWarning, ...] = ()
+    """What is odd about the file though it was scored; nothing where nobody looked."""
 
     def heatmap(self, finding: str, size: tuple[int, int] | None = None) -> NDArray[np.float32]:
         """The finding's heatmap [h, w] on the radiograph's own pixels, or on the picture at `size` (h, w); logit units.
@@ -38,15 +41,20 @@ class Scored:
         return place_heatmap(self.class_maps[names.index(finding)], height, width)
 
 
-def predict_files(engine: Engine, paths: Iterable[Path]) -> Iterator[Scored | Refusal]:
-    """One answer for every path, in order and as soon as it is there. A folder is refused: name the files."""
+def predict_files(engine: Engine, paths: Iterable[Path], checks_input: bool = True) -> Iterator[Scored | Refusal]:
+    """One answer for every path, in order and as soon as it is there. A folder is refused: name the files.
+
+    checks_input: ask the bundle's input gate first, where it has one; without, whatever can be decoded is scored.
+    """
+    gate = gate_of(engine.bundle) if checks_input else None
     for path in paths:
         try:
             radiograph = load(path)
+            checked = () if gate is None else check(gate, radiograph, facts_of_source(radiograph))
         except ImageRefusedError as error:
             yield Refusal(str(path), error.code, str(error))
             continue
-        yield score(engine, radiograph)
+        yield checked if isinstance(checked, Refusal) else replace(score(engine, radiograph), warnings=checked)
 
 
 def score(engine: Engine, radiograph: Radiograph) -> Scored:

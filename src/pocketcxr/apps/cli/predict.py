@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pocketcxr.apps.cli import console
+from pocketcxr.apps.cli.no_input_gate import NoInputGate, say_what_is_checked
+from pocketcxr.apps.cli.trusted_key import TrustedKey
 from pocketcxr.domain.errors import PocketCxrError, UnknownNameError, UsageError
 from pocketcxr.domain.progress import silent
 
@@ -38,6 +40,8 @@ def predict(
         bool, typer.Option("--verify", help="First compare this machine with the golden vectors.")
     ] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads; as many as processors if not given.")] = None,
+    trusted_key: TrustedKey = None,
+    no_input_gate: NoInputGate = False,
 ) -> None:
     """Score X-ray files. Research use only. Not a medical device.
 
@@ -53,7 +57,7 @@ def predict(
         raise UsageError("--json and --csv exclude each other; give one of them")
     if not files and not verify:
         raise UsageError("no file to score; name PNG, JPEG or DICOM files after the bundle, or give --verify")
-    engine = open_engine(open_bundle(bundle), threads)
+    engine = open_engine(open_bundle(bundle, trusted_key), threads)
     card = engine.bundle.card
     decided_at = _decided_at(card, operating_point)
     _say_what_it_is(card)
@@ -61,9 +65,12 @@ def predict(
         console.say(
             f"golden vectors: this machine deviates by at most {verify_golden(engine):.1e} of the largest value"
         )
+        if trusted_key is not None:
+            console.say(f"signature: by {trusted_key}")
     if not files:
         return
-    answers = _answers(engine, files, wanted)
+    say_what_is_checked(engine.bundle, no_input_gate)
+    answers = _answers(engine, files, wanted, not no_input_gate)
     # Printed after the last bar is gone: rich leads stdout to stderr while a bar is drawn.
     if is_json:
         sys.stdout.write(as_json(engine.bundle, answers))
@@ -126,17 +133,19 @@ def _decided_at(card: "Card", name: str | None) -> str | None:
     return name
 
 
-def _answers(engine: "Engine", files: Sequence[Path], wanted: _WantedPictures) -> "list[Answer]":
-    from pocketcxr.apps.cli.prediction_output import Answer
+def _answers(engine: "Engine", files: Sequence[Path], wanted: _WantedPictures, checks_input: bool) -> "list[Answer]":
+    from pocketcxr.apps.cli.prediction_output import Answer, printable
     from pocketcxr.domain.prediction import Refusal
     from pocketcxr.runtime.predict import predict_files
 
     answers = []
     with console.progress_bars() if len(files) > 1 else nullcontext(silent) as progress:
-        for result in predict_files(engine, files):
+        for result in predict_files(engine, files, checks_input):
             if isinstance(result, Refusal):
                 answers.append(Answer(result, {}))
             else:
+                for warning in result.warnings:
+                    console.say(f"warning: {printable(warning.message)}")
                 answers.append(Answer(result.prediction, _draw(result, wanted)))
             progress("predict", len(answers), len(files))
     return answers

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pocketcxr.apps.cli import console
+from pocketcxr.apps.cli.no_input_gate import NoInputGate, say_what_is_checked
+from pocketcxr.apps.cli.trusted_key import TrustedKey
 from pocketcxr.domain.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,7 +33,9 @@ def score(
     seconds: Annotated[float, typer.Option(min=0.1, help="Most time to decode one file.")] = 30.0,
     memory_mb: Annotated[int, typer.Option(min=64, help="Most memory to decode one file (Linux).")] = 1024,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the model.")] = 1,
+    trusted_key: TrustedKey = None,
     is_json: Annotated[bool, typer.Option("--json", help="Print what the run came to as JSON.")] = False,
+    no_input_gate: NoInputGate = False,
 ) -> None:
     """Score a folder or a table of X-rays; the same command again goes on where it was stopped. Research use only.
 
@@ -45,11 +49,14 @@ def score(
     from pocketcxr.runtime.session import open_engine
 
     rows = _rows_path(out)
-    settings = BulkSettings(workers, batch_size, Limits(seconds, memory_mb), _pictures(heatmaps, top))
-    engine = open_engine(open_bundle(bundle), threads)
+    settings = BulkSettings(
+        workers, batch_size, Limits(seconds, memory_mb), _pictures(heatmaps, top), not no_input_gate
+    )
+    engine = open_engine(open_bundle(bundle, trusted_key), threads)
     console.say(NOTICE)
     if engine.bundle.card.is_simulated:
         console.say("This model was trained on simulated radiographs: what it says of a real X-ray means nothing.")
+    say_what_is_checked(engine.bundle, no_input_gate)
     began = time.monotonic()
     with console.progress_bars() as progress:
         summary = score_files(engine, _source(source, rows, out, heatmaps), rows, settings, progress)
