@@ -120,7 +120,7 @@ def score_bundle(path: Path, manifest: Manifest, progress: Progress = silent) ->
     card = engine.bundle.card
     files = [manifest.file_of(file) for file in manifest.table["path"]]
     rows, refused, probabilities = [], [], []
-    for row, answer in enumerate(predict_files(engine, files)):
+    for row, answer in enumerate(predict_files(engine, files, checks_input=False)):
         progress(STAGE, row + 1, len(files))
         if isinstance(answer, Refusal):
             refused.append(answer)
