@@ -199,7 +199,7 @@ def _large(path: Path) -> None:
 @pytest.mark.parametrize(
     ("write", "limits", "code"),
     [
-        (_many_scans, Limits(seconds=4), "timed-out"),
+        (_many_scans, Limits(seconds=1), "timed-out"),
         (_large, Limits(seconds=60, memory_mb=400), "too-much-memory"),
     ],
     ids=["time", "memory"],
