@@ -1,5 +1,7 @@
 """One tiny net and its graphs, built once."""
 
+from datetime import UTC, datetime
+
 import pytest
 import torch
 
@@ -8,6 +10,7 @@ from pocketcxr.imaging.preprocess import PreprocessSpec
 from pocketcxr.models.build import build
 from pocketcxr.models.config import NetConfig
 from pocketcxr.models.timm_net import TimmNet
+from pocketcxr.runtime.card import CardFacts
 
 FINDINGS = ("Effusion", "Nodule", "Mass")
 
@@ -26,3 +29,19 @@ def source() -> NetToExport:
 def built(source: NetToExport) -> BuiltFiles:
     """The net's bundle files."""
     return build_files(source)
+
+
+@pytest.fixture(scope="session")
+def facts(source: NetToExport, built: BuiltFiles) -> CardFacts:
+    """What the bundle's card says."""
+    return CardFacts(
+        name="tiny",
+        created=datetime(2026, 1, 2, tzinfo=UTC),
+        made_by="a test",
+        is_simulated=True,
+        findings=tuple(source.findings),
+        preprocess=source.spec,
+        net=built.net,
+        builds=built.builds,
+        training={},
+    )

@@ -4,7 +4,6 @@ import hashlib
 import os
 import subprocess
 import zipfile
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -17,21 +16,6 @@ from pocketcxr.runtime.bundle import open_bundle
 from pocketcxr.runtime.card import CardFacts
 from pocketcxr.runtime.golden import golden_cases, verify_golden
 from pocketcxr.runtime.session import open_engine
-
-
-@pytest.fixture
-def facts(source: NetToExport, built: BuiltFiles) -> CardFacts:
-    return CardFacts(
-        name="tiny",
-        created=datetime(2026, 1, 2, tzinfo=UTC),
-        made_by="a test",
-        is_simulated=True,
-        findings=tuple(source.findings),
-        preprocess=source.spec,
-        net=built.net,
-        builds=built.builds,
-        training={},
-    )
 
 
 def test_equal_contents_give_equal_zips(facts: CardFacts, built: BuiltFiles, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import tomllib
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,28 +12,13 @@ from cyclonedx.validation.json import JsonStrictValidator
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from pocketcxr.export.build import BuiltFiles, NetToExport
+from pocketcxr.export.build import BuiltFiles
 from pocketcxr.export.pack import SBOM, pack
 from pocketcxr.export.sbom import base_install, sbom
 from pocketcxr.runtime.bundle import Bundle, open_bundle, sha256
 from pocketcxr.runtime.card import CARD, SEAL, CardFacts
 
 PROJECT = Path(__file__).parents[2] / "pyproject.toml"
-
-
-@pytest.fixture(scope="module")
-def facts(source: NetToExport, built: BuiltFiles) -> CardFacts:
-    return CardFacts(
-        name="tiny",
-        created=datetime(2026, 1, 2, tzinfo=UTC),
-        made_by="a test",
-        is_simulated=True,
-        findings=tuple(source.findings),
-        preprocess=source.spec,
-        net=built.net,
-        builds=built.builds,
-        training={},
-    )
 
 
 @pytest.fixture(scope="module")

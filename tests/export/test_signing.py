@@ -2,7 +2,6 @@
 
 import os
 import stat
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,27 +9,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
 from pocketcxr.domain.errors import BundleError, UsageError
-from pocketcxr.export.build import BuiltFiles, NetToExport
+from pocketcxr.export.build import BuiltFiles
 from pocketcxr.export.pack import pack
 from pocketcxr.export.signing import new_key, public_key_path, sign_bundle
 from pocketcxr.runtime.bundle import open_bundle
 from pocketcxr.runtime.card import SIGNATURE, CardFacts
 from pocketcxr.runtime.signature import fingerprint, read_public_key
-
-
-@pytest.fixture
-def facts(source: NetToExport, built: BuiltFiles) -> CardFacts:
-    return CardFacts(
-        name="tiny",
-        created=datetime(2026, 1, 2, tzinfo=UTC),
-        made_by="a test",
-        is_simulated=True,
-        findings=tuple(source.findings),
-        preprocess=source.spec,
-        net=built.net,
-        builds=built.builds,
-        training={},
-    )
 
 
 def test_a_new_key_is_its_owners_alone_and_never_replaced(tmp_path: Path) -> None:

@@ -3,16 +3,15 @@
 import csv
 import io
 import json
-import sys
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from pocketcxr.apps.cli.main import main
 from pocketcxr.export.build import NetToExport, build_files
 from pocketcxr.export.pack import pack
 from pocketcxr.imaging.preprocess import PreprocessSpec
@@ -24,35 +23,6 @@ from pocketcxr.runtime.card import CardFacts
 
 FINDINGS = ("Effusion", "Nodule", "Mass")
 NUM_FILES = 60
-
-
-@dataclass(frozen=True)
-class Ran:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-class Terminal:
-    """Runs the command in this process."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self.monkeypatch, self.capsys = monkeypatch, capsys
-
-    def __call__(self, *words: str | Path) -> Ran:
-        self.monkeypatch.setattr(sys, "argv", ["pocketcxr", *(str(word) for word in words)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        printed = self.capsys.readouterr()
-        code = ended.value.code
-        return Ran(code if isinstance(code, int) else 0, printed.out, printed.err)
-
-
-@pytest.fixture
-def pocketcxr(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Terminal:
-    return Terminal(monkeypatch, capsys)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +62,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.fixture
-def labelled(pocketcxr: Terminal, bundle: Path, files: list[Path], tmp_path: Path) -> Path:
+def labelled(pocketcxr: Callable[..., Any], bundle: Path, files: list[Path], tmp_path: Path) -> Path:
     """What predict wrote, with labels that mostly follow the logits."""
     rows = list(csv.DictReader(io.StringIO(pocketcxr("predict", bundle, *files, "--csv").out)))
     scored = [row for row in rows if row["status"] == "scored"]
@@ -111,7 +81,7 @@ def labelled(pocketcxr: Terminal, bundle: Path, files: list[Path], tmp_path: Pat
 
 
 def test_predict_label_calibrate_predict(
-    pocketcxr: Terminal, bundle: Path, files: list[Path], labelled: Path, tmp_path: Path
+    pocketcxr: Callable[..., Any], bundle: Path, files: list[Path], labelled: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "new.zip"
     ran = pocketcxr("calibrate", bundle, "--scores", labelled, "--out", out)
@@ -143,7 +113,7 @@ def test_predict_label_calibrate_predict(
     assert row["youden.Nodule"] == ""
 
 
-def test_calibrate_speaks_json(pocketcxr: Terminal, bundle: Path, labelled: Path, tmp_path: Path) -> None:
+def test_calibrate_speaks_json(pocketcxr: Callable[..., Any], bundle: Path, labelled: Path, tmp_path: Path) -> None:
     ran = pocketcxr("calibrate", bundle, "--scores", labelled, "--out", tmp_path / "new", "--json")
     document = json.loads(ran.out)
     assert document["refitted"] == ["Effusion", "Mass"]
@@ -155,7 +125,13 @@ def test_calibrate_speaks_json(pocketcxr: Terminal, bundle: Path, labelled: Path
     ("name", "message"), [("youdn", "did you mean 'youden'"), ("0.5", "available: sensitivity-90")]
 )
 def test_an_unknown_operating_point_is_wrong_usage(
-    name: str, message: str, pocketcxr: Terminal, bundle: Path, labelled: Path, files: list[Path], tmp_path: Path
+    name: str,
+    message: str,
+    pocketcxr: Callable[..., Any],
+    bundle: Path,
+    labelled: Path,
+    files: list[Path],
+    tmp_path: Path,
 ) -> None:
     none = pocketcxr("predict", bundle, files[0], "--operating-point", name)
     assert none.code == 2
@@ -167,7 +143,7 @@ def test_an_unknown_operating_point_is_wrong_usage(
 
 
 def test_too_few_labels_end_with_1_and_no_bundle(
-    pocketcxr: Terminal, bundle: Path, labelled: Path, tmp_path: Path
+    pocketcxr: Callable[..., Any], bundle: Path, labelled: Path, tmp_path: Path
 ) -> None:
     few = tmp_path / "few.csv"
     few.write_text("".join(labelled.read_text().splitlines(keepends=True)[:20]))

@@ -4,16 +4,15 @@ import csv
 import io
 import json
 import shutil
-import sys
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import yaml
 from PIL import Image
 
-from pocketcxr.apps.cli.main import main
 from pocketcxr.evaluate.ranking import rank
 from pocketcxr.evaluate.scores import ScoreTable
 from pocketcxr.imaging.preprocess import PreprocessSpec
@@ -28,35 +27,6 @@ from pocketcxr.train.weights import ModelHeader, TrainingSummary, write_weights
 FINDINGS = ("Effusion", "Nodule", "Mass")
 NET = NetConfig(name="test_efficientnet")
 SPEC = PreprocessSpec(size=64)
-
-
-@dataclass(frozen=True)
-class Ran:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-class Terminal:
-    """Runs the command in this process."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self.monkeypatch, self.capsys = monkeypatch, capsys
-
-    def __call__(self, *words: str | Path) -> Ran:
-        self.monkeypatch.setattr(sys, "argv", ["pocketcxr", *(str(word) for word in words)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        printed = self.capsys.readouterr()
-        code = ended.value.code
-        return Ran(code if isinstance(code, int) else 0, printed.out, printed.err)
-
-
-@pytest.fixture
-def pocketcxr(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Terminal:
-    return Terminal(monkeypatch, capsys)
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +73,7 @@ def files(tmp_path: Path) -> list[Path]:
     return [good[0], corrupt, photo, tmp_path, good[1]]
 
 
-def test_export_writes_a_bundle_with_the_runs_facts(pocketcxr: Terminal, run: Path, tmp_path: Path) -> None:
+def test_export_writes_a_bundle_with_the_runs_facts(pocketcxr: Callable[..., Any], run: Path, tmp_path: Path) -> None:
     out = tmp_path / "bundle"
     ran = pocketcxr("export", run, "--out", out)
     assert ran.code == 0
@@ -120,7 +90,7 @@ def test_export_writes_a_bundle_with_the_runs_facts(pocketcxr: Terminal, run: Pa
 
 
 def test_export_takes_the_last_evaluations_figures_and_refuses_damaged_ones(
-    pocketcxr: Terminal, run: Path, tmp_path: Path
+    pocketcxr: Callable[..., Any], run: Path, tmp_path: Path
 ) -> None:
     evaluated = tmp_path / "run"
     shutil.copytree(run, evaluated)
@@ -149,14 +119,14 @@ def test_export_takes_the_last_evaluations_figures_and_refuses_damaged_ones(
     assert "report.json cannot be read" in ran.err
 
 
-def test_export_of_what_is_no_run_is_wrong_usage(pocketcxr: Terminal, tmp_path: Path) -> None:
+def test_export_of_what_is_no_run_is_wrong_usage(pocketcxr: Callable[..., Any], tmp_path: Path) -> None:
     ran = pocketcxr("export", tmp_path, "--out", tmp_path / "b")
     assert ran.code == 2
     assert "is no run" in ran.err
 
 
 def test_good_files_are_scored_and_bad_ones_refused_with_a_code(
-    pocketcxr: Terminal, bundle: Path, files: list[Path]
+    pocketcxr: Callable[..., Any], bundle: Path, files: list[Path]
 ) -> None:
     ran = pocketcxr("predict", bundle, *files, "--json")
     document = json.loads(ran.out)
@@ -178,7 +148,7 @@ def test_good_files_are_scored_and_bad_ones_refused_with_a_code(
 
 
 def test_csv_has_a_line_a_file_and_leaves_the_unknown_empty(
-    pocketcxr: Terminal, bundle: Path, files: list[Path]
+    pocketcxr: Callable[..., Any], bundle: Path, files: list[Path]
 ) -> None:
     ran = pocketcxr("predict", bundle, *files, "--csv")
     rows = list(csv.DictReader(io.StringIO(ran.out)))
@@ -190,7 +160,7 @@ def test_csv_has_a_line_a_file_and_leaves_the_unknown_empty(
 
 
 def test_the_table_names_every_finding_and_never_calls_a_probability_calibrated(
-    pocketcxr: Terminal, bundle: Path, files: list[Path]
+    pocketcxr: Callable[..., Any], bundle: Path, files: list[Path]
 ) -> None:
     ran = pocketcxr("predict", bundle, files[0], files[2])
     assert ran.code == 3
@@ -201,7 +171,7 @@ def test_the_table_names_every_finding_and_never_calls_a_probability_calibrated(
     assert "simulated" in ran.err
 
 
-def test_all_files_good_is_success(pocketcxr: Terminal, bundle: Path, files: list[Path]) -> None:
+def test_all_files_good_is_success(pocketcxr: Callable[..., Any], bundle: Path, files: list[Path]) -> None:
     ran = pocketcxr("predict", bundle, files[0], "--verify", "--threads", "1")
     assert ran.code == 0
     assert "golden vectors" in ran.err
@@ -209,7 +179,7 @@ def test_all_files_good_is_success(pocketcxr: Terminal, bundle: Path, files: lis
 
 @pytest.mark.parametrize(("top", "expected"), [("1", 1), ("all", 2)])
 def test_heatmap_pictures_get_stable_names_of_their_own(
-    top: str, expected: int, pocketcxr: Terminal, bundle: Path, files: list[Path], tmp_path: Path
+    top: str, expected: int, pocketcxr: Callable[..., Any], bundle: Path, files: list[Path], tmp_path: Path
 ) -> None:
     folder = tmp_path / "heat" / "maps"
     words = ("predict", bundle, files[0], files[4], "--json", "--heatmaps", folder, "--top", top)
@@ -234,21 +204,23 @@ def test_heatmap_pictures_get_stable_names_of_their_own(
         (("x.png", "--threads", "0"), "threads"),
     ],
 )
-def test_wrong_usage_ends_with_2(words: tuple[str, ...], message: str, pocketcxr: Terminal, bundle: Path) -> None:
+def test_wrong_usage_ends_with_2(
+    words: tuple[str, ...], message: str, pocketcxr: Callable[..., Any], bundle: Path
+) -> None:
     ran = pocketcxr("predict", bundle, *words)
     assert ran.code == 2
     assert message in ran.err
     assert ran.out == ""
 
 
-def test_heatmaps_into_a_file_is_wrong_usage(pocketcxr: Terminal, bundle: Path, files: list[Path]) -> None:
+def test_heatmaps_into_a_file_is_wrong_usage(pocketcxr: Callable[..., Any], bundle: Path, files: list[Path]) -> None:
     ran = pocketcxr("predict", bundle, files[0], "--heatmaps", files[0])
     assert ran.code == 2
     assert "cannot be made" in ran.err
 
 
 def test_a_changed_byte_in_the_bundle_ends_with_1(
-    pocketcxr: Terminal, bundle: Path, files: list[Path], tmp_path: Path
+    pocketcxr: Callable[..., Any], bundle: Path, files: list[Path], tmp_path: Path
 ) -> None:
     changed = bytearray(bundle.read_bytes())
     changed[changed.index(b"test_efficientnet")] ^= 1
@@ -260,7 +232,7 @@ def test_a_changed_byte_in_the_bundle_ends_with_1(
     assert pocketcxr("predict", tmp_path / "absent.zip", files[0]).code == 1
 
 
-def test_real_x_rays_are_scored(pocketcxr: Terminal, bundle: Path, shared_data: Path) -> None:
+def test_real_x_rays_are_scored(pocketcxr: Callable[..., Any], bundle: Path, shared_data: Path) -> None:
     dicoms = sorted(path for path in (shared_data / "dicom").rglob("*") if path.is_file())
     pictures = sorted(path for path in shared_data.rglob("*") if path.suffix in {".png", ".jpg"})
     ran = pocketcxr("predict", bundle, *dicoms, *pictures[:: max(len(pictures) // 10, 1)], "--json")

@@ -74,6 +74,11 @@ def in_order(names: Iterable[str], order: Sequence[str] = CHESTXRAY14) -> tuple[
     return tuple(name for name in order if name in wanted)
 
 
+def place_in_order(finding: str) -> tuple[int, str]:
+    """A key that sorts findings as CHESTXRAY14 does, others by name at the end."""
+    return (CHESTXRAY14.index(finding) if finding in CHESTXRAY14 else len(CHESTXRAY14), finding)
+
+
 def known_findings() -> tuple[str, ...]:
     """The names of the whole vocabulary, in its order."""
     return tuple(_MEANINGS)

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from pocketcxr.domain.errors import EmptyCohortError
-from pocketcxr.domain.findings import CHESTXRAY14
+from pocketcxr.domain.findings import place_in_order
 from pocketcxr.evaluate.bootstrap import NUM_RESAMPLES, Estimate
 from pocketcxr.evaluate.heatmaps import TOLERANCE, LocalisationSample
 from pocketcxr.evaluate.localisation_baselines import GRID, Observed, observe
@@ -157,7 +157,7 @@ def localise(
     if thresholds is not None:
         refuse_chosen_on(thresholds, [one for observed in by_finding.values() for one in observed])
     chosen: Mapping[str, Threshold] = {} if thresholds is None else thresholds.by_finding
-    all_figures = [figures(by_finding[name], chosen.get(name)) for name in sorted(by_finding, key=_place_in_order)]
+    all_figures = [figures(by_finding[name], chosen.get(name)) for name in sorted(by_finding, key=place_in_order)]
     measured, mean = measure(all_figures, rng, num_resamples)
     return LocalisationReport(
         num_resamples=num_resamples,
@@ -247,8 +247,3 @@ def _over_mean_heatmap(measured: Measured) -> OverMeanHeatmap | None:
         precision=measured.sure("over_mean_precision"),
         iou=measured.perhaps("over_mean_iou"),
     )
-
-
-def _place_in_order(finding: str) -> tuple[int, str]:
-    """Sorts findings as the glossary does, unknown ones by name at the end."""
-    return (CHESTXRAY14.index(finding) if finding in CHESTXRAY14 else len(CHESTXRAY14), finding)

@@ -45,23 +45,29 @@ def net_model(net: Net, spec: PreprocessSpec, findings: Sequence[str]) -> onnx.M
 
     Float32, any batch, weights inside. The net's training mode is left as found.
     """
-    images = torch.zeros(TRACED_BATCH, 1, spec.size, spec.size)
     exported = _Exported(net)
     with evaluating(exported):
-        program = torch.onnx.export(
-            exported,
-            (images,),
-            input_names=["images"],
-            output_names=["logits", "heatmaps"],
-            dynamic_shapes={"images": {0: torch.export.Dim("batch")}},
-            opset_version=OPSET,
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-        )
+        model = traced(exported, spec.size, ["logits", "heatmaps"])
+    return _finished(_without_traces(model), {"findings": ",".join(findings)})
+
+
+def traced(net: nn.Module, size: int, outputs: Sequence[str]) -> onnx.ModelProto:
+    """The module as a graph from `images` [batch, 1, size, size], any batch, to `outputs`; weights inside."""
+    program = torch.onnx.export(
+        net,
+        (torch.zeros(TRACED_BATCH, 1, size, size),),
+        input_names=["images"],
+        output_names=list(outputs),
+        dynamic_shapes={"images": {0: torch.export.Dim("batch")}},
+        opset_version=OPSET,
+        dynamo=True,
+        external_data=False,
+        verbose=False,
+    )
     if program is None:
         raise TypeError("torch.onnx.export returned no program")
-    return _finished(_without_traces(program.model_proto), {"findings": ",".join(findings)})
+    model: onnx.ModelProto = program.model_proto
+    return model
 
 
 class _Exported(nn.Module):

@@ -2,17 +2,16 @@
 
 import os
 import signal
-import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from multiprocessing.synchronize import Event
 
 from pocketcxr.domain.errors import PocketCxrError
+from pocketcxr.domain.interrupts import interrupts_waiting
 from pocketcxr.domain.progress import Progress
 from pocketcxr.phantom.drawing import Job, draw
 from pocketcxr.phantom.picture import Drawn
@@ -81,7 +80,7 @@ def _in_processes(job: Job, chunks: Sequence[list[PlannedImage]], workers: int, 
     )
     results = {}
     try:
-        with _interrupts_waiting():
+        with interrupts_waiting():
             numbers = {pool.submit(_draw_chunk, job, chunk): number for number, chunk in enumerate(chunks)}
         for future in as_completed(numbers):
             results[numbers[future]] = future.result()
@@ -95,22 +94,6 @@ def _in_processes(job: Job, chunks: Sequence[list[PlannedImage]], workers: int, 
         stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
     return results
-
-
-@contextmanager
-def _interrupts_waiting() -> Iterator[None]:
-    """Holds Ctrl-C back until its end; processes started inside inherit that for life.
-
-    A terminal's Ctrl-C reaches every process and would draw a traceback from each; their parent tells them to stop.
-    """
-    if sys.platform == "win32":
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _start_worker(stop: Event) -> None:

@@ -53,8 +53,8 @@ class AgreementOptions:
     """Of the bootstrap."""
 
 
-class AgreementCheck(BaseModel, frozen=True, extra="forbid"):
-    """What agreement.json holds."""
+class _Check(BaseModel, frozen=True, extra="forbid"):
+    """What both files say of how they came about."""
 
     schema_version: int = SCHEMA_VERSION
     notice: str = wording.RESEARCH_ONLY
@@ -68,25 +68,20 @@ class AgreementCheck(BaseModel, frozen=True, extra="forbid"):
     seed: int
     refused: tuple[str, ...]
     """Why files were left out."""
+
+
+class AgreementCheck(_Check, frozen=True):
+    """What agreement.json holds."""
+
     present: AgreementReport | None
     """Of images whose finding is present by label; None where the manifest has none."""
     all_images: AgreementReport
 
 
-class GainCheck(BaseModel, frozen=True, extra="forbid"):
+class GainCheck(_Check, frozen=True):
     """What agreement-gain.json holds: how much better `first` agrees with `reference` than `second` does."""
 
-    schema_version: int = SCHEMA_VERSION
-    notice: str = wording.RESEARCH_ONLY
-    made_by: str = f"pocketcxr {__version__}"
     reference: str
-    first: str
-    second: str
-    manifest: str
-    split: Split | None
-    is_simulated: bool
-    seed: int
-    refused: tuple[str, ...]
     present: AgreementGain | None
     all_images: AgreementGain
 

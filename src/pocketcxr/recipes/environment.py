@@ -4,11 +4,11 @@ import os
 import platform
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 
 import torch
 
 from pocketcxr._version import __version__
+from pocketcxr.runtime.bench import processor_name
 
 _PACKAGES = ("torch", "torchvision", "timm", "lightning", "numpy", "pillow", "pydantic")
 
@@ -20,20 +20,10 @@ def describe_environment(device: torch.device) -> dict[str, object]:
         "python": platform.python_version(),
         "packages": {name: version(name) for name in _PACKAGES},
         "platform": platform.platform(),
-        "cpu": cpu_name(),
+        "cpu": processor_name(),
         "num_cores": os.cpu_count(),
         "num_threads": torch.get_num_threads(),
         "device": device.type,
         "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-
-
-def cpu_name() -> str:
-    """The processor as its maker calls it; what the platform says where it is not told."""
-    listing = Path("/proc/cpuinfo")
-    if listing.exists():
-        for line in listing.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

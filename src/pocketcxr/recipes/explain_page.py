@@ -20,11 +20,11 @@ from pocketcxr.evaluate.explanation_content import (
 )
 from pocketcxr.evaluate.report_content import GalleryItem
 from pocketcxr.explain.sanity import MAX_BEYOND_NOISE
-from pocketcxr.recipes.environment import cpu_name
 from pocketcxr.recipes.explain_gallery import MEANING, RULE, TITLE, Group
 from pocketcxr.recipes.explain_pictures import as_jpeg
 from pocketcxr.recipes.explain_report import AgreementWith, ExplanationReport, MethodReport
 from pocketcxr.recipes.explain_showing import Overlay, Shown
+from pocketcxr.runtime.bench import processor_name
 
 
 def page(
@@ -102,7 +102,7 @@ def _made(report: ExplanationReport) -> tuple[tuple[str, str], ...]:
     return (
         ("Images", f"{Path(report.manifest).name}, {which}: {report.num_images:,} marked images{some}"),
         *((("Masks", Path(report.regions).name),) if report.regions is not None else ()),
-        ("Milliseconds", f"median for one image, without reading it; {report.engine}; {cpu_name()}"),
+        ("Milliseconds", f"median for one image, without reading it; {report.engine}; {processor_name()}"),
         ("Seed", f"{report.seed}, of the bootstrap and of every draw of images"),
         ("Figures", "localisation.json beside this page holds them all"),
     )

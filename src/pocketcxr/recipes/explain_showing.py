@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pocketcxr.domain.errors import ImageRefusedError
-from pocketcxr.domain.findings import CHESTXRAY14
+from pocketcxr.domain.findings import place_in_order
 from pocketcxr.domain.progress import Progress
 from pocketcxr.domain.study import LabelState
 from pocketcxr.evaluate import wording
@@ -80,7 +80,7 @@ def draw_overlays(
                 f"Chest X-ray under the heatmap for {name}; the true box is outlined, the hottest point is {where} it."
             )
             overlays.append(Overlay(file, image_id, finding, caption, alt))
-    return tuple(sorted(overlays, key=_by_finding))
+    return tuple(sorted(overlays, key=lambda one: (*place_in_order(one.finding), one.image_id)))
 
 
 def gallery(
@@ -134,8 +134,3 @@ def _load_wanted(cohort: Cohort, wanted: Iterable[tuple[str, str]]) -> Iterator[
 
 def _row(logits: Mapping[str, float], explainer: Explainer) -> "np.ndarray[tuple[int, int], np.dtype[np.float32]]":
     return np.array([[logits.get(finding, np.nan) for finding in explainer.findings]], np.float32)
-
-
-def _by_finding(one: Overlay) -> tuple[int, str]:
-    place = CHESTXRAY14.index(one.finding) if one.finding in CHESTXRAY14 else len(CHESTXRAY14)
-    return place, one.image_id

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from pocketcxr._version import __version__
 from pocketcxr.domain.progress import Progress, silent
+from pocketcxr.export.onnx import IR_VERSION, OPSET, traced
 from pocketcxr.models.gate_net import GateNet
 from pocketcxr.recipes.input_gate_pictures import GatePictures, draw_chests, gate_pictures
 from pocketcxr.runtime.input_gate import FACTS_KEY, KINDS, GateFacts, open_gate
@@ -20,7 +21,6 @@ from pocketcxr.runtime.input_gate_pixels import NET_SIZE
 
 logger = logging.getLogger(__name__)
 
-OPSET, IR_VERSION, TRACED_BATCH = 20, 10, 2
 _STAGE = "learning"
 _CHOOSING = 1
 """Added to the seed for the pictures that the least probability of a frontal chest is chosen on."""
@@ -102,20 +102,7 @@ def learn(config: GateConfig, pictures: GatePictures, progress: Progress = silen
 
 def gate_bytes(net: GateNet, facts: GateFacts) -> bytes:
     """The net and its facts as ONNX: images [batch, 1, 64, 64] -> logits [batch, kind]."""
-    program = torch.onnx.export(
-        net.eval(),
-        (torch.zeros(TRACED_BATCH, 1, NET_SIZE, NET_SIZE),),
-        input_names=["images"],
-        output_names=["logits"],
-        dynamic_shapes={"images": {0: torch.export.Dim("batch")}},
-        opset_version=OPSET,
-        dynamo=True,
-        external_data=False,
-        verbose=False,
-    )
-    if program is None:
-        raise TypeError("torch.onnx.export returned no program")
-    graph = program.model_proto.graph
+    graph = traced(net.eval(), NET_SIZE, ["logits"]).graph
     # Made anew, so that no note of the exporter (paths of this machine among them) goes along.
     for node in graph.node:
         node.ClearField("metadata_props")

@@ -5,7 +5,6 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import wait
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pocketcxr.domain.errors import PocketCxrError, RefusalCode
+from pocketcxr.domain.interrupts import interrupts_waiting
 from pocketcxr.domain.prediction import Refusal
 from pocketcxr.runtime.bulk_worker import READY, Decoded, DecodeJob, serve
 
@@ -52,7 +52,7 @@ class _Worker:
         context = get_context("spawn")
         self.connection, other = context.Pipe()
         self.process: BaseProcess = context.Process(target=serve, args=(other, job), daemon=True)
-        with _interrupts_waiting():
+        with interrupts_waiting():
             self.process.start()
         other.close()
         self.tasks = deque(tasks)
@@ -192,19 +192,3 @@ def _refusal(path: Path, exit_code: int | None, seconds: float | None) -> Refusa
         return Refusal(str(path), RefusalCode.TOO_MUCH_MEMORY, f"{path}: {what}")
     what = f"the decoder crashed (exit code {exit_code}) - convert it, and report this"
     return Refusal(str(path), RefusalCode.DECODER_CRASHED, f"{path}: {what}")
-
-
-@contextmanager
-def _interrupts_waiting() -> Iterator[None]:
-    """Holds Ctrl-C back until its end; a process started inside inherits that for life.
-
-    A terminal's Ctrl-C reaches every process and would draw a traceback from each; their parent ends them.
-    """
-    if sys.platform == "win32":
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
