@@ -23,3 +23,9 @@ def test_the_share_of_strong_colours_is_counted(suffix: str, tmp_path: Path) -> 
     colours[:, :50, 0] = 220
     Image.fromarray(colours).save(tmp_path / f"a.{suffix}")
     assert coloured_share(tmp_path / f"a.{suffix}") == pytest.approx(0.25, abs=0.03)
+
+
+def test_a_palette_with_transparency_is_read_in_silence(tmp_path: Path) -> None:
+    picture = Image.fromarray(np.arange(2500, dtype=np.uint8).reshape(50, 50)).convert("P")
+    picture.save(tmp_path / "a.png", transparency=bytes([0, 128, 255] + [255] * 253))
+    assert coloured_share(tmp_path / "a.png") == 0

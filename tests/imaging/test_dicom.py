@@ -12,6 +12,7 @@ from PIL import Image
 from pydicom import Dataset, dcmread
 from pydicom.data import get_testdata_file
 from pydicom.encaps import encapsulate
+from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
     MPEG2MPML,
     DeflatedExplicitVRLittleEndian,
@@ -20,6 +21,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
+    JPEGExtended12Bit,
     RLELossless,
 )
 
@@ -187,6 +189,18 @@ def test_a_missing_codec_is_named(write_dicom: Write, refusal_of: Refused, monke
     path = write_dicom(GRAY, 8, lambda dataset: dataset.compress(JPEG2000Lossless, encoding_plugin="pylibjpeg"))
     monkeypatch.setattr(get_decoder(JPEG2000Lossless), "_available", {})
     assert refusal_of(path) is RefusalCode.MISSING_CODEC
+
+
+def test_twelve_bits_of_jpeg_extended_need_the_codec_that_reads_them(refusal_of: Refused) -> None:
+    path = Path(str(get_testdata_file("JPGExtended.dcm")))
+    assert load(path).bits_stored == 12
+    decoder = get_decoder(JPEGExtended12Bit)
+    decoder.remove_plugin("pylibjpeg")
+    try:
+        assert decoder.is_available  # by Pillow, for 8 bits
+        assert refusal_of(path) is RefusalCode.MISSING_CODEC
+    finally:
+        decoder.add_plugin("pylibjpeg", ("pydicom.pixels.decoders.pylibjpeg", "_decode_frame"))
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])

@@ -38,6 +38,11 @@ def test_ages_are_years_or_unknown(text: str, years: float | None) -> None:
     assert facts.age_years == (None if years is None else pytest.approx(years))
 
 
+def test_of_several_values_the_first_counts() -> None:
+    facts = facts_of(header(Modality=["CR", "DX"], BodyPartExamined=["CHEST", "HAND"]), ViewPosition.UNKNOWN)
+    assert (facts.modality, facts.body_part) == ("CR", "CHEST")
+
+
 def test_facts_come_from_the_file(write_dicom: WriteDicom) -> None:
     def change(dataset: Dataset) -> None:
         dataset.Modality, dataset.BodyPartExamined, dataset.ViewPosition = "CR", "CHEST", "LL"

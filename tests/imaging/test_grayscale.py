@@ -75,6 +75,16 @@ def test_a_voi_lut_of_8_bit_entries_does_not_wrap_around(vr: str, write_dicom: W
     assert np.array_equal(load(write_dicom(RAMP, 12, change)).image, RAMP // 16)
 
 
+@pytest.mark.parametrize("depth", [0, 17])
+def test_a_voi_lut_of_impossible_depth_is_damage(depth: int, write_dicom: Write) -> None:
+    path = write_dicom(
+        RAMP, 12, lambda dataset: setattr(dataset, "VOILUTSequence", [_lut(list(range(4096)), 0, depth)])
+    )
+    with pytest.raises(ImageRefusedError) as caught:
+        load(path)
+    assert caught.value.code is RefusalCode.CORRUPT
+
+
 def test_beyond_a_lut_its_end_entries_count(write_dicom: Write) -> None:
     def change(dataset: Dataset) -> None:
         dataset.VOILUTSequence = [_lut([0, 128, 255], 2000, 8)]

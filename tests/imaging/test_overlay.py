@@ -86,6 +86,18 @@ def test_box_outlines_are_where_the_boxes_are() -> None:
     assert abs(rows.max() - 250) <= 2
 
 
+@pytest.mark.parametrize("unit", ["probability", "a unit with a very long name"])
+@pytest.mark.parametrize("side", [64, 2000])
+def test_the_unit_stands_above_the_colour_bar_whole_and_nothing_else_changes(unit: str, side: int) -> None:
+    heatmap = np.zeros((side, side), dtype=np.float32)
+    usual, other = (np.asarray(overlay(_image(side, side), heatmap, 1.0, unit=one)) for one in ("logit", unit))
+    rows, columns = np.nonzero((usual != other).any(axis=2))
+    shown, strip = max(side, 512), (usual.shape[0] - max(side, 512)) // 2
+    assert columns.min() >= shown, "right of the radiograph"
+    assert columns.max() < usual.shape[1] - 1, "cut off by the edge"
+    assert strip <= rows.min() <= rows.max() < strip + round(1.8 * strip / 2), "above the bar"
+
+
 def test_a_heatmap_of_another_size_or_a_scale_of_zero_is_a_mistake() -> None:
     with pytest.raises(ValueError, match="place the heatmap"):
         overlay(_image(), np.zeros((7, 7), dtype=np.float32), 1.0)

@@ -1,5 +1,6 @@
 """Whether a PNG or JPEG file is a colour picture; loading an X-ray keeps its gray alone."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ _GRAY_MODES = frozenset({"1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F"})
 
 def coloured_share(path: Path) -> float:
     """The share of pixels of a strong colour, 0 for a file without colours. For a file that `load` has read."""
-    with Image.open(path, formats=["PNG", "JPEG"]) as picture:
+    # Pillow warns of oddities that do not touch the pixels.
+    with warnings.catch_warnings(action="ignore"), Image.open(path, formats=["PNG", "JPEG"]) as picture:
         if picture.mode in _GRAY_MODES:
             return 0.0
         picture.draft("RGB", (_LOOK_PX, _LOOK_PX))

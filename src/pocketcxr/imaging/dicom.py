@@ -180,6 +180,7 @@ def _check(path: Path, header: "Dataset") -> None:
 
 def _check_codec(path: Path, header: "Dataset") -> None:
     from pydicom.pixels.decoders.base import get_decoder
+    from pydicom.uid import JPEGExtended12Bit
 
     syntax = header.file_meta.TransferSyntaxUID
     try:
@@ -189,8 +190,11 @@ def _check_codec(path: Path, header: "Dataset") -> None:
             RefusalCode.UNSUPPORTED_FORMAT,
             f"{path}: transfer syntax {syntax.name} is not read - export it uncompressed",
         ) from error
-    if not decoder.is_available:
-        missing = "; ".join(decoder.missing_dependencies)
+    missing = "" if decoder.is_available else "; ".join(decoder.missing_dependencies)
+    if syntax == JPEGExtended12Bit and int(header.BitsStored) > 8 and "pylibjpeg" not in decoder.available_plugins:
+        # GDCM and Pillow offer the syntax and decode its 8 bits alone.
+        missing = "pylibjpeg-libjpeg"
+    if missing:
         raise ImageRefusedError(
             RefusalCode.MISSING_CODEC, f"{path}: no codec for {syntax.name} is installed - pip install one: {missing}"
         )

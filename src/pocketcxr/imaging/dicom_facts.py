@@ -47,8 +47,9 @@ def facts_of(header: "Dataset", view_position: ViewPosition) -> SourceFacts:
 
 def _text(header: "Dataset", keyword: str) -> str | None:
     """The first value in capitals; None where there is none."""
-    value = str(header.get(keyword) or "").split("\\")[0].strip().upper()
-    return value or None
+    value = header.get(keyword) or ""
+    first = value if isinstance(value, str) else next(iter(value), "")
+    return str(first).strip().upper() or None
 
 
 def _age_years(text: str | None) -> float | None:

@@ -90,6 +90,8 @@ def _lookup(dataset: "Dataset", item: "Dataset", values: Values) -> tuple[Values
     """Values through a LUT (PS3.3 C.11.1.1) and the bits of its entries; beyond its ends the end's entry counts."""
     num_entries, first, depth = (int(number) for number in item.LUTDescriptor)
     num_entries = num_entries or 1 << 16
+    if not 1 <= depth <= 16:
+        raise ValueError(f"a LUT of {depth} bits")
     data = item.LUTData
     if isinstance(data, bytes):
         order = "<" if dataset.file_meta.TransferSyntaxUID.is_little_endian else ">"

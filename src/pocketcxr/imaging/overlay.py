@@ -1,8 +1,8 @@
 """A heatmap over its radiograph, with the scale it has: nothing is stretched to look strong.
 
-The colour bar ends at the `scale` the caller gives, in logit units. Colour is as opaque as the heatmap is strong, so
-the radiograph shows where the heatmap says nothing. A heatmap without negative values has one warm ramp; any other is
-centred on zero: warm speaks for the finding, cool against it.
+The colour bar ends at the `scale` the caller gives, in the caller's unit. Colour is as opaque as the heatmap is strong,
+so the radiograph shows where the heatmap says nothing. A heatmap without negative values has one warm ramp; any other
+is centred on zero: warm speaks for the finding, cool against it.
 """
 
 from collections.abc import Sequence
@@ -56,11 +56,17 @@ class _Layout:
 
 
 def overlay(
-    image: NDArray[np.uint8], heatmap: Pixels, scale: float, boxes: Sequence[Box] = (), title: str = ""
+    image: NDArray[np.uint8],
+    heatmap: Pixels,
+    scale: float,
+    boxes: Sequence[Box] = (),
+    title: str = "",
+    unit: str = "logit",
 ) -> Image.Image:
     """The radiograph [h, w] under its heatmap [h, w] with colour bar, box outlines, title and footer, RGB.
 
-    scale: logit units at which colour saturates, > 0. boxes: in pixels of the radiograph.
+    scale: the heatmap's value at which colour saturates, > 0. boxes: in pixels of the radiograph. unit: what the
+    heatmap is counted in, in a word or two; it stands above the colour bar.
     """
     if image.shape != heatmap.shape:
         raise ValueError(
@@ -79,6 +85,7 @@ def overlay(
     for box in boxes:
         _outline(pen, box, enlarged, layout)
     _colour_bar(canvas, pen, layout, scale, is_signed=bool(heatmap.min() < 0))
+    _unit(pen, layout, unit)
     _texts(pen, layout, title)
     return canvas
 
@@ -122,11 +129,19 @@ def _colour_bar(
     bar = Image.fromarray(_blend(np.full(strength.shape, _GRAY, dtype=np.float32), strength))
     canvas.paste(bar, (left, top))
     pen.rectangle((left - 1, top - 1, left + width, top + height), outline=_FAINT_INK)
-    pen.text((left - round(0.3 * text), layout.strip), "logit", fill=_FAINT_INK, font=font)
     for share in (-1, -0.5, 0, 0.5, 1) if is_signed else (0, 0.25, 0.5, 0.75, 1):
         y = top + (1 - share) / (1 - low) * (height - 1)
         pen.line((left + width, y, left + width + text // 3, y), fill=_INK, width=max(text // 12, 1))
         pen.text((left + width + text // 2, y), _figure(share * scale, is_signed), fill=_INK, font=font, anchor="lm")
+
+
+def _unit(pen: ImageDraw.ImageDraw, layout: _Layout, unit: str) -> None:
+    """The word above the colour bar, in the largest letters that leave it room."""
+    left = layout.width + round(0.7 * layout.text)
+    size = float(layout.text)
+    while pen.textlength(unit, font=ImageFont.load_default(size=size)) > layout.width + layout.margin - left:
+        size -= 1
+    pen.text((left, layout.strip), unit, fill=_FAINT_INK, font=ImageFont.load_default(size=size))
 
 
 def _figure(value: float, is_signed: bool) -> str:
