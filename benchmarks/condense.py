@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from _inputs import is_missing
 from pocketcxr.evaluate.bootstrap import Estimate
 from pocketcxr.evaluate.hierarchical import SeededFigure
 from pocketcxr.recipes.compare_results import ArmResult, CompareReport
@@ -61,10 +62,14 @@ def row(arm: dict[str, Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("results", type=Path)
-    parser.add_argument("--json", type=Path, required=True)
-    parser.add_argument("--commit", required=True, help="that trained it")
+    parser.add_argument("results", type=Path, nargs="?")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--commit", help="that trained it")
     arguments = parser.parse_args()
+    if is_missing("the results.json of a `pocketcxr compare`, --json and --commit", arguments.results):
+        return
+    if arguments.json is None or arguments.commit is None:
+        parser.error("--json and --commit are needed beside the results")
     report = CompareReport.model_validate_json(arguments.results.read_bytes())
     arms = [condensed(arm) for arm in report.arms]
     kept = {

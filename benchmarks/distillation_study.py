@@ -159,12 +159,15 @@ def _spread(rows: list[dict], name: str) -> str:
 def main() -> None:
     """Run the study, print its table and write both files."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="for data and runs; the same again goes on")
+    parser.add_argument("folder", type=Path, nargs="?", help="for data and runs; the same again goes on")
     parser.add_argument("--out", type=Path, help="results go to OUT.json and OUT.md")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=10)
     parser.add_argument("--arms", default="alone,alone-all,distilled", help=f"of {', '.join(ARMS)}")
     arguments = parser.parse_args()
+    if arguments.folder is None:
+        print("skipped: no folder is given; needs one for data and runs, and several hours")
+        return
     arms = arguments.arms.split(",")
     rows = []
     for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):

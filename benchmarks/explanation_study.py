@@ -1,9 +1,9 @@
 """Whose heatmaps point better, over several seeds: paired differences of hit rate and energy, on the same images.
 
-    python benchmarks/explanation_study.py MANIFEST --first RUN ... --second RUN ... [--method NAME] [--json OUT]
+    python benchmarks/explanation_study.py [MANIFEST] [--first RUN ...] [--second RUN ...] [--method NAME] [--json OUT]
 
 The i-th `--first` is compared with the i-th `--second`: two students of one seed, say. The manifest's test split is
-used; its regions are the truth.
+used; its regions are the truth. Without arguments: the quickstart's distilled student against the one alone.
 """
 
 import argparse
@@ -14,12 +14,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from _inputs import QUICKSTART, is_missing
 from pocketcxr.apps.cli.console import progress_bars
 from pocketcxr.domain.progress import Progress
 from pocketcxr.domain.study import Split
-from pocketcxr.evaluate.bootstrap import estimate
+from pocketcxr.evaluate.bootstrap import Estimate
+from pocketcxr.evaluate.explanation_means import pair_means
 from pocketcxr.evaluate.heatmaps import energy_in_box, pointing_game
-from pocketcxr.evaluate.patient_means import patient_means
 from pocketcxr.explain.methods import METHODS, Method
 from pocketcxr.manifest.schema import Manifest, read_manifest, select
 from pocketcxr.recipes.explain_cohort import localisation_samples, open_cohort
@@ -51,19 +52,13 @@ def paired(first: Sequence[Figures], second: Sequence[Figures]) -> dict[str, dic
     Each figure is an image's mean over the seeds, so the interval holds the luck of the patients alone.
     """
     keys = sorted(set.intersection(*(set(one) for one in (*first, *second))))
-    findings = sorted({finding for _, finding in keys})
-    patients = [first[0][key][0] for key in keys]
     columns = []
-    for finding in findings:
-        is_of = np.array([one == finding for _, one in keys])
-        for place in (1, 2):
-            means = [_mean_over_seeds(side, keys, place) for side in (first, second)]
-            columns += [np.where(is_of, one, np.nan) for one in (*means, means[0] - means[1])]
-    means_of = patient_means(np.stack(columns, axis=1), patients, np.random.default_rng(0), RESAMPLES)
-    values = means_of.values.reshape(len(findings), 2, 3)
-    resampled = means_of.resampled.reshape(-1, len(findings), 2, 3)
-    table = {finding: _row(values[i], resampled[:, i]) for i, finding in enumerate(findings)}
-    return {MEAN: _row(np.nanmean(values, axis=0), np.nanmean(resampled, axis=1)), **table}
+    for place in (1, 2):
+        means = [_mean_over_seeds(side, keys, place) for side in (first, second)]
+        columns += [*means, means[0] - means[1]]
+    patients, findings = [first[0][key][0] for key in keys], [finding for _, finding in keys]
+    means_of = pair_means(np.stack(columns, axis=1), findings, patients, np.random.default_rng(0), RESAMPLES)
+    return {MEAN: _row(means_of.mean), **{name: _row(of_finding) for name, of_finding in means_of.by_finding.items()}}
 
 
 def _mean_over_seeds(side: Sequence[Figures], keys: Sequence[Key], place: int) -> NDArray[np.float64]:
@@ -71,27 +66,28 @@ def _mean_over_seeds(side: Sequence[Figures], keys: Sequence[Key], place: int) -
     return np.mean([[one[key][place] for key in keys] for one in side], axis=0, dtype=np.float64)
 
 
-def _row(values: NDArray[np.float64], resampled: NDArray[np.float64]) -> dict[str, list[float | None]]:
+def _row(figures: Sequence[Estimate | None]) -> dict[str, list[float | None]]:
     row: dict[str, list[float | None]] = {}
-    for place, name in enumerate(("hit", "energy")):
-        difference = estimate(float(values[place, 2]), resampled[:, place, 2])
-        row[name] = [round(float(one), 4) for one in values[place, :2]]
-        row[f"{name}_difference"] = [
-            None if one is None else round(one, 4) for one in (difference.value, difference.low, difference.high)
-        ]
+    for name, (ours, theirs, difference) in zip(("hit", "energy"), (figures[:3], figures[3:]), strict=True):
+        row[name] = [None if one is None else round(one.value, 4) for one in (ours, theirs)]
+        interval = [None] * 3 if difference is None else [difference.value, difference.low, difference.high]
+        row[f"{name}_difference"] = [None if one is None else round(one, 4) for one in interval]
     return row
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("manifest", type=Path)
-    parser.add_argument("--first", type=Path, nargs="+", required=True)
-    parser.add_argument("--second", type=Path, nargs="+", required=True)
+    parser.add_argument("manifest", type=Path, nargs="?", default=QUICKSTART / "truth.parquet")
+    parser.add_argument("--first", type=Path, nargs="+", default=[QUICKSTART / "distilled"])
+    parser.add_argument("--second", type=Path, nargs="+", default=[QUICKSTART / "alone"])
     parser.add_argument("--method", choices=METHODS, default="one-pass")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     if len(arguments.first) != len(arguments.second):
         parser.error("--first and --second must name as many runs")
+    needs = "a manifest with regions, and runs to compare, as `make quickstart` leaves them"
+    if is_missing(needs, arguments.manifest, *arguments.first, *arguments.second):
+        return
     manifest = select(read_manifest(arguments.manifest), Split.TEST)
     with progress_bars() as progress:
         sides = [

@@ -8,6 +8,7 @@ sample pictures are only ever measured on. Every number comes from phantoms of o
 """
 
 import argparse
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -36,13 +37,13 @@ SIDES = {64: 1.0, 128: 1.0, 256: 0.5, 512: 0.2, 1024: 0.1}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True)
+    commands = parser.add_subparsers(dest="command", help="measure, if none is given")
     commands.add_parser("make").add_argument("out", type=Path)
     measuring = commands.add_parser("measure")
     measuring.add_argument("--gate", type=Path)
     measuring.add_argument("--real-xrays", type=Path)
     measuring.add_argument("--images", type=int, default=400)
-    options = parser.parse_args()
+    options = parser.parse_args(sys.argv[1:] or ["measure"])
     if options.command == "make":
         began = time.process_time()
         make_gate(GateConfig(), options.out)

@@ -238,7 +238,7 @@ def report(building_ms: Figures, rates: Figures, shares: dict[str, Figures]) -> 
 def main() -> None:
     """Measure, print, write JSON where asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--folder", type=Path)
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--size", type=int, default=1024)
     parser.add_argument("--model-sizes", type=int, nargs="+", default=[64, 224])
@@ -246,6 +246,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
+    if arguments.folder is None:
+        print("skipped: no folder is given; needs --folder, for some 2 GB of simulated PNGs")
+        return
     data = simulated(arguments.folder, arguments.images, arguments.size)
     machine = f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} torch threads"
     print(f"{arguments.images} PNGs of {arguments.size} px, {machine}, torch {torch.__version__}; read ratios")

@@ -42,7 +42,7 @@ Picture = NDArray[np.uint8]
 def main() -> None:
     """Measure and print; see the module's docstring."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("manifests", nargs="+", metavar="NAME=MANIFEST")
+    parser.add_argument("manifests", nargs="*", metavar="NAME=MANIFEST", help="none: the search alone")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--machine", default="2 shared server cores, AMD EPYC")
     options = parser.parse_args()

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from _inputs import is_missing
 from pocketcxr.apps.cli.console import progress_bars
 from pocketcxr.distill.config import OBJECTIVES
 from pocketcxr.domain.progress import Progress
@@ -122,13 +123,17 @@ def shown(estimate: Estimate | None) -> list[float | None]:
 def main() -> None:
     """Train, test and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("root", type=Path)
-    parser.add_argument("out", type=Path)
+    parser.add_argument("root", type=Path, nargs="?")
+    parser.add_argument("out", type=Path, nargs="?")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
+    if is_missing("a folder in the layout of ChestX-ray14, and one for the runs", given.root):
+        return
+    if given.out is None:
+        parser.error("name a folder for the runs after the data")
     options = Options(given.root, given.out, given.seeds, given.steps, given.size)
     with progress_bars() as progress:
         splits = [one_split(options, seed, progress) for seed in range(options.seeds)]

@@ -32,6 +32,10 @@ COLUMNS: tuple[str, ...] = (
 """mean_*: of the mean heatmap. over_*: the model's minus theirs."""
 
 
+_LEAST = tuple(-1.0 if name.startswith("over_") else 0.0 for name in COLUMNS)
+"""Shares are 0 to 1, differences -1 to 1; a resampled mean that makes up for a missing finding can leave that."""
+
+
 @dataclass(frozen=True, eq=False)
 class Figures:
     """One finding's figures, image by image."""
@@ -135,7 +139,7 @@ def _mean(values: NDArray[np.float64], resampled: NDArray[np.float64]) -> Measur
         of_column = resampled_mean(values[:, column], resampled[:, :, column])
         if of_column is not None:
             mean[column] = np.nanmean(values[:, column])
-            of_resamples[:, column] = of_column
+            of_resamples[:, column] = np.clip(of_column, _LEAST[column], 1)
     return Measured(mean, of_resamples)
 
 

@@ -41,6 +41,23 @@ BLACK_BOX: tuple[Method, ...] = ("occlusion", "rise")
 CLASS_AGNOSTIC: frozenset[Method] = frozenset({"eigen-cam", "attention-rollout"})
 """Methods that have one map for an image, repeated for every finding: they cannot tell findings apart."""
 
+UNITS: dict[Method, str] = {
+    "one-pass": "logit",
+    "grad-cam": "logit",
+    "grad-cam++": "own unit",
+    "layer-cam": "logit",
+    "hires-cam": "logit",
+    "score-cam": "own unit",
+    "eigen-cam": "own unit",
+    "integrated-gradients": "logit",
+    "smooth-grad": "logit / input",
+    "occlusion": "probability",
+    "rise": "probability",
+    "attention-rollout": "attention",
+}
+"""What one cell of a method's map is counted in. Logit: of gradients times what they are by, or of the answer itself.
+An own unit follows from the activations of one net, and compares with nothing else."""
+
 
 def require_method(method: Method) -> None:
     """Nothing, when the library that the method comes from is installed. Raises MissingExtraError."""

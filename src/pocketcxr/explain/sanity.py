@@ -17,16 +17,13 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 from torch import Tensor
 
-from pocketcxr.domain.errors import ConfigError, ManifestError
-from pocketcxr.evaluate.agreement import FIGURES, agreement
+from pocketcxr.domain.errors import ConfigError
+from pocketcxr.explain.map_similarity import MapSimilarity, alike, beyond_noise, noise_floor, similarity_of
 from pocketcxr.models.outputs import Net
 
 ExplainNet = Callable[[Net, Float[Tensor, "b c s s"]], NDArray[np.float32]]
 """A net and model inputs -> raw saliency [b, finding, h, w], for instance `saliency` with findings and method given."""
 
-RANK, TOP = FIGURES.index("rank_correlation"), FIGURES.index("top_25_iou")
-NUM_NOISE_MAPS = 20
-"""Noise maps compared with each map for the floor."""
 MAX_BEYOND_NOISE = 0.2
 """The criterion: maps of a net that has learnt nothing may keep a fifth of the way from noise to the original."""
 
@@ -42,20 +39,6 @@ class Cascade:
 
 
 DEFAULT_CASCADE = Cascade()
-
-
-class MapSimilarity(BaseModel, frozen=True, extra="forbid"):
-    """How alike two sets of maps are: means over pairs of image and finding; None where every pair has a flat map."""
-
-    num_maps: int
-    num_flat: int
-    """Pairs left out: one of the two maps is constant, so it has no order."""
-    rank_correlation: float | None
-    """Spearman's rho over the cells."""
-    absolute_rank_correlation: float | None
-    """Of its absolute value: near 1 beside a `rank_correlation` near 0, maps are the same up to their sign."""
-    top_25_iou: float | None
-    """Intersection over union of the hottest quarter of the area."""
 
 
 class RandomisationStage(BaseModel, frozen=True, extra="forbid"):
@@ -130,12 +113,12 @@ def cascading_randomisation(
         for stage, end in enumerate(ends):
             for name in layers[::-1][start:end]:
                 _replace(changed, other, name)
-            found[stage].append(_figures(original, explain(changed, images)))
+            found[stage].append(alike(original, explain(changed, images)))
             start = end
     floor = noise_floor(original, np.random.default_rng(cascade.seed))
     stages = []
     for end, figures in zip(ends, found, strict=True):
-        similarity = _similarity(np.concatenate(figures))
+        similarity = similarity_of(np.concatenate(figures))
         stages.append(
             RandomisationStage(
                 layer=layers[-end],
@@ -162,7 +145,7 @@ def data_randomisation(
     and explain images that neither has seen: alike maps mean that the method shows the image. Raises ManifestError
     where the two sets are not of the same images and findings.
     """
-    floor, similarity = noise_floor(maps, rng), _similarity(_figures(maps, permuted))
+    floor, similarity = noise_floor(maps, rng), similarity_of(alike(maps, permuted))
     beyond = beyond_noise(similarity, floor)
     return DataRandomisationReport(
         similarity=similarity, floor=floor, beyond_noise=beyond, is_passed=_is_no_more_than_noise(beyond)
@@ -176,52 +159,18 @@ def repeatability(maps: Sequence[NDArray[np.float32]], rng: np.random.Generator)
     """
     if len(maps) < 2:
         raise ConfigError(f"repeatability needs the maps of two nets or more, got {len(maps)}; train another seed")
-    figures = [_figures(first, second) for first, second in combinations(maps, 2)]
+    figures = [alike(first, second) for first, second in combinations(maps, 2)]
     return RepeatabilityReport(
         num_nets=len(maps),
-        pairs=tuple(_similarity(one) for one in figures),
-        mean=_similarity(np.concatenate(figures)),
+        pairs=tuple(similarity_of(one) for one in figures),
+        mean=similarity_of(np.concatenate(figures)),
         floor=noise_floor(maps[0], rng),
     )
-
-
-def beyond_noise(similarity: MapSimilarity, floor: MapSimilarity) -> float | None:
-    """How far `similarity` is from noise (0) to identity (1), by the farthest figure; None if all maps are flat.
-
-    The absolute correlation is among the figures: the same picture with its sign turned is the same picture.
-    """
-    ours, noise = ((one.rank_correlation, one.absolute_rank_correlation, one.top_25_iou) for one in (similarity, floor))
-    shares = [
-        (value - least) / (1 - least)
-        for value, least in zip(ours, noise, strict=True)
-        if value is not None and least is not None
-    ]
-    return max(shares, default=None)
 
 
 def _is_no_more_than_noise(beyond: float | None) -> bool:
     """Flat maps show nothing of the original either."""
     return beyond is None or beyond <= MAX_BEYOND_NOISE
-
-
-def noise_floor(maps: NDArray[np.float32], rng: np.random.Generator) -> MapSimilarity:
-    """Similarity of maps [n, finding, h, w] to noise of the same spectrum. Raises ManifestError if all are flat."""
-    flat = maps.reshape(-1, *maps.shape[2:])
-    floor = _similarity(np.concatenate([agreement(flat, noise_like(flat, rng)) for _ in range(NUM_NOISE_MAPS)]))
-    if floor.rank_correlation is None:
-        raise ManifestError("sanity: every map is flat, there is nothing to compare; look at the net or the method")
-    return floor
-
-
-def noise_like(maps: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Noise [n, h, w] with the amplitude spectrum of each map and random phases: as smooth, and elsewhere.
-
-    White noise would be too low a floor: two smooth maps resemble each other by luck far more often (surrogate data:
-    Theiler et al., Physica D 1992).
-    """
-    phases = np.angle(np.fft.rfft2(rng.normal(size=maps.shape)))
-    noise = np.fft.irfft2(np.abs(np.fft.rfft2(maps)) * np.exp(1j * phases), s=maps.shape[1:])
-    return noise.astype(np.float32)
 
 
 def _own(module: torch.nn.Module) -> dict[str, Tensor]:
@@ -243,25 +192,3 @@ def _check(net: Net, fresh: Sequence[Net]) -> None:
     for other in fresh:
         if {name: tensor.shape for name, tensor in other.state_dict().items()} != shapes:
             raise ConfigError("randomisation test: a fresh net has other tensors; build it from the same configuration")
-
-
-def _figures(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float64]:
-    """[n * finding, figure]: agreement of maps of the same images and findings."""
-    if first.shape[:2] != second.shape[:2]:
-        raise ManifestError(
-            f"sanity: maps of {first.shape[:2]} images and findings against {second.shape[:2]}; explain the same ones"
-        )
-    return agreement(first.reshape(-1, *first.shape[2:]), second.reshape(-1, *second.shape[2:]))
-
-
-def _similarity(figures: NDArray[np.float64]) -> MapSimilarity:
-    known = figures[~np.isnan(figures[:, RANK])]
-    means = [known[:, RANK], np.abs(known[:, RANK]), known[:, TOP]]
-    rank, absolute, top = (float(one.mean()) if len(one) else None for one in means)
-    return MapSimilarity(
-        num_maps=len(figures),
-        num_flat=len(figures) - len(known),
-        rank_correlation=rank,
-        absolute_rank_correlation=absolute,
-        top_25_iou=top,
-    )

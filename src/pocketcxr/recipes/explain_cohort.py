@@ -19,6 +19,7 @@ from pocketcxr.imaging.geometry import place_heatmap
 from pocketcxr.imaging.load import load
 from pocketcxr.imaging.radiograph import Radiograph
 from pocketcxr.manifest.schema import Manifest
+from pocketcxr.recipes.explain_regions import is_table, read_boxes
 from pocketcxr.recipes.explaining import Explainer, Maps, maps_wanted
 
 BATCH_SIZE = 32
@@ -68,24 +69,33 @@ class Cohort:
 
 
 def open_cohort(manifest: Manifest, learnt: frozenset[str], regions: Path | None = None) -> Cohort:
-    """The cohort of all images of the manifest; `regions` is a file of masks beside its boxes.
+    """The cohort of all images of the manifest; `regions` is a file of boxes or masks beside its own boxes.
 
     Raises ManifestError where that file cannot be read or is of other images.
     """
-    marks: dict[str, dict[str, Mark]] = defaultdict(dict)
-    table = manifest.regions[manifest.regions["finding"].isin(learnt)]
-    for (image_id, finding), rows in table.groupby(["image_id", "finding"], sort=False):
-        boxes = (Box(*map(float, sides)) for sides in rows[["x", "y", "w", "h"]].to_numpy())
-        marks[str(image_id)][str(finding)] = Mark(tuple(boxes))
-    if regions is None:
-        return Cohort(manifest, dict(marks))
-    columns = (manifest.table[name].tolist() for name in ("image_id", "height", "width"))
-    sizes = {str(image_id): (height, width) for image_id, height, width in zip(*columns, strict=True)}
+    table = manifest.regions
+    if regions is not None and is_table(regions):
+        table = pd.concat([table, read_boxes(regions, manifest)], ignore_index=True)
+    marks = _marks_of_boxes(table[table["finding"].isin(learnt)])
+    ordered = [str(image_id) for image_id in manifest.table["image_id"]]
+    if regions is None or is_table(regions):
+        return Cohort(manifest, {image_id: marks[image_id] for image_id in ordered if image_id in marks})
+    columns = (manifest.table[name].tolist() for name in ("height", "width"))
+    sizes = {image_id: (height, width) for image_id, height, width in zip(ordered, *columns, strict=True)}
     segmentations = read_segmentations(regions, sizes, manifest.findings)
     for image_id in segmentations.outlines:
         for finding in learnt.intersection(segmentations.findings(image_id)):
             marks[image_id][finding] = replace(marks[image_id].get(finding, Mark()), has_mask=True)
-    return Cohort(manifest, {image_id: marks[image_id] for image_id in sizes if image_id in marks}, segmentations)
+    return Cohort(manifest, {image_id: marks[image_id] for image_id in ordered if image_id in marks}, segmentations)
+
+
+def _marks_of_boxes(regions: pd.DataFrame) -> defaultdict[str, dict[str, Mark]]:
+    """By image and finding."""
+    marks: defaultdict[str, dict[str, Mark]] = defaultdict(dict)
+    for (image_id, finding), rows in regions.groupby(["image_id", "finding"], sort=False):
+        boxes = (Box(*map(float, sides)) for sides in rows[["x", "y", "w", "h"]].to_numpy())
+        marks[str(image_id)][str(finding)] = Mark(tuple(boxes))
+    return marks
 
 
 def sample_marked(cohort: Cohort, num_images: int | None, rng: np.random.Generator) -> Cohort:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from pocketcxr.domain.study import Box
-from pocketcxr.explain.methods import Method
+from pocketcxr.explain.methods import UNITS, Method
 from pocketcxr.imaging.geometry import place_heatmap, scale_box
 from pocketcxr.imaging.overlay import FOOTER, MIN_SIDE_PX, overlay
 from pocketcxr.imaging.radiograph import Radiograph
@@ -37,18 +37,18 @@ class Panel:
     picture: Image.Image
     name: str
     note: str = ""
-    """A few words more: the value the strongest colour stands for."""
+    """A few words more: the value and unit that the strongest colour stands for."""
 
 
 def annotated(
     radiograph: Radiograph, class_map: NDArray[np.float32], scale: float, boxes: Sequence[Box], title: str
 ) -> bytes:
-    """A PNG of the radiograph under one heatmap, with colour bar, boxes and title."""
+    """A PNG of the radiograph under a one-pass heatmap, with colour bar, boxes and title."""
     image = Image.fromarray(radiograph.image)
     image.thumbnail((MAX_SIDE_PX, MAX_SIDE_PX), Image.Resampling.BILINEAR)
     heatmap = place_heatmap(class_map, image.height, image.width)
     placed = [scale_box(box, image.width / radiograph.width, image.height / radiograph.height) for box in boxes]
-    return as_png(overlay(np.asarray(image), heatmap, scale, placed, title))
+    return as_png(overlay(np.asarray(image), heatmap, scale, placed, title, UNITS["one-pass"]))
 
 
 def panel(
@@ -101,7 +101,7 @@ def side_by_side(
         scale = max(float(np.abs(one).max()) for one in by_finding.values()) or 1.0
         sign = "±" if float(by_finding[finding].min()) < 0 else ""
         picture = panel(radiograph, by_finding[finding], scale, boxes)
-        panels.append(Panel(picture, method, f"strongest colour: {sign}{scale:.2g}"))
+        panels.append(Panel(picture, method, f"strongest colour: {sign}{scale:.2g} {UNITS[method]}"))
     return panels
 
 

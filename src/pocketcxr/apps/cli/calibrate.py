@@ -52,9 +52,9 @@ def _table(result: "Recalibration") -> "Table":
 
     from pocketcxr.evaluate.wording import RESEARCH_ONLY, UNKNOWN, figure
 
-    table = Table(box=None, caption=f"{result.report.cohort}. {RESEARCH_ONLY}")
+    table = Table(box=None, caption=f"Error: expected calibration error. {result.report.cohort}. {RESEARCH_ONLY}")
     table.add_column("finding", no_wrap=True)
-    for name in ("with it", "calibration\nerror before", "after", "threshold of\nsensitivity-90", "its specificity"):
+    for name in ("with it", "error\nbefore", "error\nafter", "threshold of\nsensitivity-90", "its\nspecificity"):
         table.add_column(name, justify="right")
     for row in result.report.findings:
         before = None if row.before is None else row.before.ece_equal_mass

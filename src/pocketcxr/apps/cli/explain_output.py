@@ -32,7 +32,9 @@ def explain_cohort(source: Path, options: cohort_recipe.ExplainOptions, out: Pat
     if is_json:
         typer.echo(report.model_dump_json(indent=2))
     else:
-        for table in (_methods_table(report), _findings_table(report)):
+        is_faithful = any(method.faithfulness is not None for method in report.methods)
+        judged = [_faithfulness_table(report)] if is_faithful else []
+        for table in (_methods_table(report), *judged, _findings_table(report)):
             console.stdout.print(table, highlight=False)
     for message in report.refused:
         console.say(f"left out: {message}")
@@ -65,19 +67,15 @@ def explain_files(
 
 def _methods_table(report: ExplanationReport) -> Table:
     """One line a method, then the baselines."""
-    has_faithfulness = report.methods[0].faithfulness is not None
     table = _new_table("SIMULATED, no patients" if report.is_simulated else None)
     table.add_column("heatmap", no_wrap=True)
-    for name in ("hit rate", "95 % CI", "energy", "precision", "IoU", *(("ins.", "del.") if has_faithfulness else ())):
+    for name in ("hit rate", "95 % CI", "energy", "prec.", "IoU"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("ms", justify="right", no_wrap=True)
     for method in report.methods:
         mean = method.localisation.mean
         cells = [figure(mean.pointing), interval(mean.pointing), figure(mean.energy), figure(mean.precision)]
         cells.append(figure(mean.iou))
-        if method.faithfulness is not None:
-            by_metric = {one.metric: one.heatmap for one in method.faithfulness.mean}
-            cells += [figure(by_metric["insertion"]), figure(by_metric["deletion"])]
         table.add_row(method.method, *cells, milliseconds(method.cost.all_findings))
     mean = report.methods[0].localisation.mean
     table.add_section()
@@ -91,12 +89,28 @@ def _methods_table(report: ExplanationReport) -> Table:
     return table
 
 
+def _faithfulness_table(report: ExplanationReport) -> Table:
+    """One line a method whose faithfulness was measured."""
+    table = _new_table("Faithfulness: does the model follow the heatmap?")
+    table.add_column("heatmap", no_wrap=True)
+    for name in ("insertion", "95 % CI", "deletion", "95 % CI"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for method in report.methods:
+        if method.faithfulness is not None:
+            by_metric = {one.metric: one.heatmap for one in method.faithfulness.mean}
+            insertion, deletion = by_metric["insertion"], by_metric["deletion"]
+            cells = [figure(insertion), interval(insertion), figure(deletion), interval(deletion)]
+            table.add_row(method.method, *cells)
+    return table
+
+
 def _findings_table(report: ExplanationReport) -> Table:
     """The first method, finding by finding, beside the baselines."""
     first = report.methods[0]
     table = _new_table(f"{first.method}, by finding" if len(report.methods) > 1 else None)
     table.caption = (
         "Hit rate: the hottest point lies in a true region. Energy: share of the positive heatmap in it. "
+        "Prec.: average precision of the pixels. "
         "Fixed, mean: hit rates of the best fixed point and of the mean heatmap of other patients, which never look; "
         "above, below: surely so, against the best fixed point. "
         f"ms: one image, all findings. {RESEARCH_ONLY}"
