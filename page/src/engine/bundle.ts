@@ -1,0 +1,71 @@
+/** The bundle behind a site: every file that is read is verified, card.sha256 -> card.json -> the file. */
+import type { Card, Site } from "../types";
+import { readCard } from "./card";
+import { OpenFailure } from "./failure";
+import { sha256 } from "./sha256";
+
+const CARD = "card.json";
+const SEAL = "card.sha256";
+
+/** A verified card, and the way to verified files. */
+export interface Bundle {
+  site: Site;
+  card: Card;
+  /** SHA-256 of card.json: it identifies the bundle. */
+  digest: string;
+  /** Whether the card lists the file. */
+  has(name: string): boolean;
+  /** The file's bytes as they were packed. Throws OpenFailure. */
+  read(name: string): Promise<Uint8Array<ArrayBuffer>>;
+}
+
+/** The bundle of the site whose site.json is at `siteUrl` (or in that folder, where it ends with a slash). */
+export async function openBundle(
+  siteUrl: string,
+  fetch: (url: string) => Promise<Uint8Array<ArrayBuffer>>,
+): Promise<Bundle> {
+  const siteFile = siteUrl.endsWith("/") ? `${siteUrl}site.json` : siteUrl;
+  const site = readSite(await fetch(siteFile), siteFile);
+  const folder = new URL(site.bundle, siteFile).href;
+  const [cardBytes, seal] = await Promise.all([fetch(fileUrl(folder, CARD)), fetch(fileUrl(folder, SEAL))]);
+  const digest = await sha256(cardBytes);
+  if (new TextDecoder().decode(seal) !== `${digest}  ${CARD}\n`) {
+    throw damaged(`${folder}${CARD} is not the one that was packed (it does not match ${SEAL})`);
+  }
+  const card = readCard(cardBytes, folder + CARD);
+  const read = async (name: string): Promise<Uint8Array<ArrayBuffer>> => {
+    const expected = card.sha256[name];
+    if (expected === undefined) throw damaged(`${folder}${CARD} does not list ${name}`);
+    const bytes = await fetch(fileUrl(folder, name));
+    const actual = await sha256(bytes);
+    if (actual === expected) return bytes;
+    const both = `SHA-256 ${actual.slice(0, 12)}..., its card says ${expected.slice(0, 12)}...`;
+    throw damaged(`${folder}${name} was changed or damaged (${both})`);
+  };
+  return { site, card, digest, has: (name) => Object.hasOwn(card.sha256, name), read };
+}
+
+function readSite(bytes: Uint8Array, where: string): Site {
+  try {
+    const site = JSON.parse(new TextDecoder().decode(bytes)) as Partial<Site> | null;
+    const { bundle, precision, madeBy } = site ?? {};
+    const isKnown = precision === "fp32" || precision === "fp16" || precision === "int8";
+    if (typeof bundle === "string" && bundle.endsWith("/") && isKnown) {
+      return { bundle, precision, madeBy: String(madeBy) };
+    }
+  } catch (error) {
+    throw new OpenFailure("other", `${where} cannot be read (${String(error)}); export the site again`);
+  }
+  throw new OpenFailure("other", `${where} does not say which bundle to run; export the site again`);
+}
+
+/** The URL of a bundle's file, which must not lead out of the bundle. */
+function fileUrl(folder: string, name: string): string {
+  const url = new URL(name, folder).href;
+  if (!url.startsWith(folder)) throw damaged(`${folder}${CARD} names ${name}, which lies outside the bundle`);
+  return url;
+}
+
+function damaged(what: string): OpenFailure {
+  return new OpenFailure("damaged-bundle", `${what}; copy the bundle again`);
+}
