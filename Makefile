@@ -2,10 +2,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+SITE := src/pocketcxr/apps/web/site/index.html
 ARGS ?=
 JOBS ?= 2
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test lint types contracts pytest bench format clean
+.PHONY: help quickstart test lint types contracts pytest page bench format clean
 
 help: ## What there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -13,7 +14,7 @@ help: ## What there is
 quickstart: $(VENV)/.train ## Simulate, train, distil, evaluate, export and predict; ends in quickstart/report.html
 	$(BIN)/pocketcxr quickstart --out quickstart $(ARGS)
 
-test: lint types contracts pytest ## Every check
+test: lint types contracts page pytest ## Every check
 
 lint: $(VENV)/.dev ## ruff and codespell
 	$(BIN)/ruff check .
@@ -28,6 +29,20 @@ contracts: $(VENV)/.dev ## import-linter
 
 pytest: $(VENV)/.dev ## The whole test suite, the slow part included
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist worksteal $(ARGS)
+
+page: ## Build the page that runs in the browser, check its types and test it; needs node 20 and npm
+	@if command -v npm > /dev/null; then $(MAKE) --no-print-directory page-checked; \
+	  else echo "page: skipped, since npm is not installed (node 20 or newer brings it); the package works without its page"; fi
+
+page-checked: page/node_modules/.package-lock.json
+	cd page && npm run --silent types && npm test --silent
+	@# index.html is written last; what it is older than was changed since.
+	@newer=$$(find page \( -name node_modules -o -path page/tests \) -prune -o -type f -newer $(SITE) -print 2>&1 | head -n 1); \
+	  [ -z "$$newer" ] || { cd page && npm run --silent build; }
+
+page/node_modules/.package-lock.json: page/package-lock.json
+	cd page && npm ci --silent
+	@touch $@
 
 bench: $(VENV)/.dev ## Every benchmark; each prints ratios measured in one run
 	for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done

@@ -7,6 +7,10 @@ repository=$(cd "$(dirname "$0")/.." && pwd)
 python=${PYTHON:-python3}
 max_install_mb=300 max_import_seconds=0.7 max_peak_mb=300
 
+if ! command -v npm > /dev/null && [ ! -f "$repository/src/pocketcxr/apps/web/site/index.html" ]; then
+  echo "npm is not installed: the base install is measured without its page"
+  export POCKETCXR_WITHOUT_PAGE=1
+fi
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "$python" -m venv "$folder/venv"
@@ -73,6 +77,11 @@ else:
     findings = json.loads(Path("answer.json").read_text())["results"][0]["findings"]
     print(f"     predict scored {len(findings)} findings with heatmaps on 2500 x 2048 pixels in {elapsed:.2f} s")
 check("peak memory of predict with heatmaps", usage.ru_maxrss / 1024, float(os.environ["MAX_PEAK_MB"]), "MiB")
+
+if os.environ.get("POCKETCXR_WITHOUT_PAGE") != "1":
+    command = [str(Path(sys.executable).parent / "pocketcxr"), "serve", os.environ["BUNDLE"], "--export", "site"]
+    if subprocess.run(command).returncode != 0 or not Path("site/index.html").is_file():
+        failures.append("serve --export")
 
 if failures:
     sys.exit("lean install: " + "; ".join(failures))

@@ -6,16 +6,14 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from multiprocessing import get_context
 from multiprocessing.connection import wait
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import NamedTuple
 
 from pocketcxr.domain.errors import PocketCxrError, RefusalCode
-from pocketcxr.domain.interrupts import interrupts_waiting
 from pocketcxr.domain.prediction import Refusal
 from pocketcxr.runtime.bulk_worker import READY, Decoded, DecodeJob, serve
+from pocketcxr.runtime.worker_process import WorkerProcess
 
 _AHEAD = 2
 """Files that a worker has at hand: it goes on while its answer is dealt with."""
@@ -48,13 +46,8 @@ class _Worker:
     """One process, the files it was given, and the moment by which the first of them must be answered."""
 
     def __init__(self, job: DecodeJob, tasks: Iterable[Task] = ()) -> None:
-        # Spawned, not forked: the caller has threads, and forked copies of their locks hang.
-        context = get_context("spawn")
-        self.connection, other = context.Pipe()
-        self.process: BaseProcess = context.Process(target=serve, args=(other, job), daemon=True)
-        with interrupts_waiting():
-            self.process.start()
-        other.close()
+        self._process = WorkerProcess(serve, job)
+        self.connection = self._process.connection
         self.tasks = deque(tasks)
         self.is_ready = False
         self.deadline = time.monotonic() + _START_SECONDS
@@ -85,11 +78,7 @@ class _Worker:
 
     def end(self, patience_seconds: float = 0.0) -> int | None:
         """The exit code of the process, killed where it still runs after so many seconds."""
-        self.connection.close()
-        self.process.join(patience_seconds)
-        self.process.kill()
-        self.process.join()
-        return self.process.exitcode
+        return self._process.end(patience_seconds)
 
     def _start_clock(self) -> None:
         if self.is_ready:

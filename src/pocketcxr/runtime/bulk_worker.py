@@ -57,22 +57,37 @@ class Decoded(NamedTuple):
 Prepare = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
+class Tools(NamedTuple):
+    """What a worker decodes with."""
+
+    prepare: Prepare
+    gate: Gate | None
+
+
 def serve(connection: Connection, job: DecodeJob) -> None:
     """Answers every path that comes in with a Decoded or a Refusal, in order, until the connection is closed."""
+    tools = open_tools(job)
+    connection.send(READY)
+    try:
+        while True:
+            connection.send(decode(connection.recv(), tools, job.keeps_radiograph))
+    except (EOFError, OSError):
+        return
+
+
+def open_tools(job: DecodeJob) -> Tools:
+    """What this process decodes with; from now on it keeps the memory limit, and ends with its parent."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     prepare = _open_preprocess(job.preprocess)
     gate = None if job.gate is None else open_gate(job.gate, "the bundle")
     prepare(np.zeros((MIN_SIDE_PX, MIN_SIDE_PX), dtype=np.uint8))
     _limit_memory(job.limits.memory_mb)
-    connection.send(READY)
-    try:
-        while True:
-            connection.send(_decode(connection.recv(), prepare, gate, job.keeps_radiograph))
-    except (EOFError, OSError):
-        return
+    return Tools(prepare, gate)
 
 
-def _decode(path: Path, prepare: Prepare, gate: Gate | None, keeps_radiograph: bool) -> Decoded | Refusal:
+def decode(path: Path, tools: Tools, keeps_radiograph: bool) -> Decoded | Refusal:
+    """The file ready for the model, or why it is not; whatever a decoder makes of it, nothing is raised."""
+    prepare, gate = tools
     try:
         radiograph = load(path)
         checked = () if gate is None else check(gate, radiograph, facts_of_source(radiograph))

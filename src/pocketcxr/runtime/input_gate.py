@@ -36,6 +36,8 @@ FRONTAL = "frontal"
 KINDS = (FRONTAL, "lateral", "inverted", "rotated", "heavily-cropped", "not-a-chest-radiograph")
 """What the net tells apart; all but the first are the refusal's code."""
 _ERRORS_ONLY = 3
+HOW_TO_SKIP = "score it with --no-input-gate"
+"""In refusals by the net; where there is no command line, say it otherwise."""
 
 _ADVICE: Mapping[RefusalCode, str] = {
     RefusalCode.LATERAL: "looks like a chest from the side - give the frontal view",
@@ -176,7 +178,7 @@ def _pixel_refusal(gate: Gate, radiograph: Radiograph) -> Refusal | None:
     if kind == FRONTAL:
         return None
     code = RefusalCode(kind)
-    return Refusal(path, code, f"{path}: {_ADVICE[code]}; if it is one, score it with --no-input-gate")
+    return Refusal(path, code, f"{path}: {_ADVICE[code]}; if it is one, {HOW_TO_SKIP}")
 
 
 def _exposure_refusal(path: str, limits: GateFacts, scale: GrayScale) -> Refusal | None:

@@ -22,6 +22,7 @@ from pocketcxr.apps.cli.predict import predict
 from pocketcxr.apps.cli.prepare import prepare
 from pocketcxr.apps.cli.quickstart import quickstart
 from pocketcxr.apps.cli.score import score
+from pocketcxr.apps.cli.serve import serve
 from pocketcxr.apps.cli.sign import sign
 from pocketcxr.apps.cli.simulate import simulate
 from pocketcxr.apps.cli.train import train
@@ -65,6 +66,7 @@ for command in (
     export,
     predict,
     score,
+    serve,
     calibrate,
     sign,
     bench,
