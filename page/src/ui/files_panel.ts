@@ -25,16 +25,25 @@ export function createFilesPanel(list: HTMLElement, listener: FilesListener): Fi
   const rows = new Map<number, Row>();
   let selected: number | null = null;
 
-  list.addEventListener("click", (event) => act(event.target, listener));
-  list.addEventListener("keydown", (event) => {
-    const buttons = [...list.querySelectorAll<HTMLElement>(".file-open")];
+  const buttons = () => [...list.querySelectorAll<HTMLElement>(".file-open")];
+  const remove = (id: number) => {
+    // Chosen before the row goes, and the focus with it.
+    const place = buttons().findIndex((button) => idAt(button) === id);
+    const others = buttons().filter((button) => idAt(button) !== id);
+    listener.remove(id);
+    others[Math.min(place, others.length - 1)]?.focus();
+  };
+
+  list.addEventListener("click", (event) => {
     const id = idAt(event.target);
-    if (event.key === "Delete" && id !== null) {
-      const place = buttons.findIndex((button) => button === document.activeElement);
-      listener.remove(id);
-      const left = [...list.querySelectorAll<HTMLElement>(".file-open")];
-      left[Math.min(Math.max(place, 0), left.length - 1)]?.focus();
-    } else if (moveFocus(buttons, event.key)) {
+    if (id === null || !(event.target instanceof Element)) return;
+    if (event.target.closest(".file-remove") !== null) remove(id);
+    else if (event.target.closest(".file-open") !== null) listener.select(id);
+  });
+  list.addEventListener("keydown", (event) => {
+    const id = idAt(event.target);
+    if (event.key === "Delete" && id !== null) remove(id);
+    else if (moveFocus(buttons(), event.key)) {
       const focused = idAt(document.activeElement);
       if (focused !== null) listener.select(focused);
     } else return;
@@ -68,13 +77,6 @@ export function createFilesPanel(list: HTMLElement, listener: FilesListener): Fi
       selected = state.selected;
     },
   };
-}
-
-function act(target: EventTarget | null, listener: FilesListener): void {
-  const id = idAt(target);
-  if (id === null || !(target instanceof Element)) return;
-  if (target.closest(".file-remove") !== null) listener.remove(id);
-  else if (target.closest(".file-open") !== null) listener.select(id);
 }
 
 function idAt(target: EventTarget | null): number | null {
