@@ -15,6 +15,7 @@ from pocketcxr.domain.errors import ConfigError
 from pocketcxr.models.build import build
 from pocketcxr.models.config import NetConfig
 from pocketcxr.models.outputs import ModelOutput, Net, evaluating
+from pocketcxr.models.timm_facts import timm_facts
 
 NUM_FINDINGS = 3
 ANY_SIZE = {
@@ -105,3 +106,10 @@ def test_a_tap_of_channels_last_holds_what_the_layer_gave_in_every_copy() -> Non
         next(copy.parameters()).mul_(2)
     assert not torch.equal(asked(copy, 64, 16, images).features, tapped)
     assert torch.equal(asked(net, 64, 16, images).features, tapped)
+
+
+def test_facts_are_the_same_where_gradients_are_off() -> None:
+    expected = timm_facts("resnet10t", 32)
+    timm_facts.cache_clear()
+    with torch.no_grad():
+        assert timm_facts("resnet10t", 32) == expected

@@ -47,7 +47,9 @@ def timm_facts(name: str, output_stride: int) -> TimmFacts:
             model = timm.create_model(name, num_classes=0, **dict(options))
     model.eval()
     size = int(model.pretrained_cfg["input_size"][-1])
-    features = _forward(name, model, size)
+    # A caller that only wants to build a net may have switched gradients off.
+    with torch.enable_grad():
+        features = _forward(name, model, size)
     strides = [(int(row["reduction"]), str(row["module"])) for row in _feature_rows(model)]
     layout, prefix_tokens = _read_shape(name, features, model.num_features, ceil(size / strides[-1][0]))
     is_flexible = {"dynamic_img_size", "strict_img_size"} & dict(options).keys()
@@ -113,6 +115,7 @@ def _read_shape(name: str, features: Tensor, channels: int, side: int) -> tuple[
 def _idle(model: nn.Module, features: Tensor) -> tuple[str, ...]:
     """Children none of whose parameters the features depend on."""
     names, parameters = zip(*model.named_parameters(), strict=True)
-    gradients = torch.autograd.grad(features.sum(), parameters, allow_unused=True)
+    with torch.enable_grad():
+        gradients = torch.autograd.grad(features.sum(), parameters, allow_unused=True)
     used = {name.split(".")[0] for name, gradient in zip(names, gradients, strict=True) if gradient is not None}
     return tuple(sorted({name.split(".")[0] for name in names} - used))
