@@ -76,6 +76,15 @@ def test_nothing_is_wider_than_the_screen(visit: Visits, server: Served, files: 
     assert wide[0] <= wide[1]
 
 
+@pytest.mark.parametrize("screen", SCREENS)
+def test_what_it_is_for_is_always_in_sight(visit: Visits, server: Served, files: dict[str, Path], screen: str) -> None:
+    guest = arrive(visit, server, screen, "dark")
+    guest.score(files[CHESTS[0]])
+    for place in (0, 100_000):
+        guest.page.mouse.wheel(0, place)
+        expect(guest.see("notice")).to_be_in_viewport(ratio=1)
+
+
 def test_the_check_can_fail(visit: Visits, server: Served, objections: Objections) -> None:
     guest = visit().open(server.url)
     guest.page.evaluate("document.querySelector('.brand img').removeAttribute('alt')")
