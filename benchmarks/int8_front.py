@@ -35,6 +35,8 @@ from pocketcxr.runtime.bench import processor_name
 from pocketcxr.runtime.card import MODEL
 
 NUM_ROUNDS, ANSWERS_A_ROUND = 15, 5
+WORTH_A_NAME = 0.002
+"""Points of the front that rank better by less than the one before are drawn without their name, or names overlap."""
 STYLE = (
     ".front { max-width: 52rem; color: var(--model); } .front .grid { stroke: var(--rule); stroke-width: .8; }"
     " .front .best { fill: none; stroke: var(--soft); stroke-dasharray: 4 3; } .front circle { fill: currentColor; }"
@@ -86,6 +88,7 @@ def builds_of(root: Path, manifest: Path | None, num_images: int) -> list[Build]
     test = test.take(np.sort(np.random.default_rng(0).permutation(len(test))[:num_images]).astype(np.int64))
     learnt = [finding not in loaded.header.unlearnt for finding in loaded.findings]
     images = normalise(test.pixels(slice(None)), loaded.spec)[:, None]
+    started = " from ImageNet" if loaded.header.net.weights == "imagenet" else ""
     engines = {"onnxruntime": by_onnxruntime, **({"OpenVINO": by_openvino} if find_spec("openvino") else {})}
     found = []
     for precision, graph in (("fp32", float32), ("int8", int8)):
@@ -94,7 +97,7 @@ def builds_of(root: Path, manifest: Path | None, num_images: int) -> list[Build]
             logits = np.concatenate([answer(batch) for batch in batches(images)])
             auroc = mean_auroc(test.labels[:, learnt], logits[:, learnt])
             assert auroc is not None, f"{root}: no finding of its test images has an AUROC"
-            name = f"{source.name} {precision}"
+            name = f"{source.name}{started} {precision}"
             found.append(Build(name, engine, answer, images[:1], auroc, len(graph)))
             print(f"{root.name}: {name}, {engine}: AUROC {auroc:.4f} on {len(test):,} images")
     return found
@@ -113,6 +116,15 @@ def milliseconds(builds: list[Build]) -> list[float]:
     return [statistics.median(own) for own in times]
 
 
+def named(best: list[Point]) -> list[Point]:
+    """Of a front, by rising price, the points that rank clearly better than the last one named."""
+    chosen = best[:1]
+    for point in best[1:]:
+        if point.auroc >= chosen[-1].auroc + WORTH_A_NAME:
+            chosen.append(point)
+    return chosen
+
+
 def write_page(points: list[Point], path: Path) -> None:
     """The front as a page of its own, in the report's style."""
     # The plot's price is any positive number; here it is time.
@@ -120,7 +132,12 @@ def write_page(points: list[Point], path: Path) -> None:
     style = template("report.css.j2").render() + f"<style>{STYLE}</style>"
     words = f"Mean AUROC against latency, one thread, {processor_name()}. Research use only."
     title = "AUROC and latency"
-    page = f"<h1>{title}</h1><p>{words}</p>{drawn}"
+    cells = "".join(
+        f"<tr><th>{point.name}</th><td>{point.macs:.2f}</td><td>{point.auroc:.4f}</td></tr>"
+        for point in sorted(points, key=lambda one: one.macs)
+    )
+    table = f"<table><tr><th>build</th><th>milliseconds</th><th>mean AUROC</th></tr>{cells}</table>"
+    page = f"<h1>{title}</h1><p>{words}</p>{drawn}{table}"
     path.write_text(f"<!DOCTYPE html><meta charset=utf-8><title>{title}</title>{style}<main>{page}</main>\n")
 
 
@@ -147,7 +164,8 @@ def main() -> None:
         rows = [{"name": p.name, "milliseconds": p.macs, "auroc": p.auroc, "on_front": p in best} for p in points]
         arguments.json.write_text(json.dumps({"processor": processor_name(), "builds": rows}, indent=2) + "\n")
     if arguments.html:
-        write_page([replace(point, is_labelled=point in best) for point in points], arguments.html)
+        shown = named(best)
+        write_page([replace(point, is_labelled=point in shown) for point in points], arguments.html)
 
 
 if __name__ == "__main__":

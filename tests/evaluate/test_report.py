@@ -24,6 +24,7 @@ from pocketcxr.evaluate.report_content import (
     ModelRow,
     ReportContent,
 )
+from pocketcxr.evaluate.subgroups import Grouping, GroupReport, subgroups
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
@@ -137,6 +138,37 @@ def test_the_page_holds_every_part(content: ReportContent) -> None:
     ):
         assert expected in text
     assert "Distilled <b>" not in text
+
+
+def test_groups_are_shown_beside_all_others_and_a_small_one_has_no_figure(score_table) -> None:
+    table = score_table(skill=1.5)
+    is_odd = [int(patient.removeprefix("patient-")) % 2 for patient in table.patient_ids]
+    sex = Grouping("sex", ("female", "male"), tuple("female" if odd else "male" for odd in is_odd))
+    age = Grouping("age", ("0-17", "18-39"), ("0-17",) * 6 + ("18-39",) * (table.num_images - 6))
+    # The women's scores of the first finding are turned round: that stands out.
+    probabilities = table.probabilities.copy()
+    probabilities[np.array(is_odd) == 1, 0] = 1 - probabilities[np.array(is_odd) == 1, 0]
+    table = replace(table, probabilities=probabilities)
+    report = subgroups(table, (sex, age), np.random.default_rng(0), 100)
+    model = ModelRow("M", "model", rank(table, np.random.default_rng(0), 50))
+    text = render(ReportContent("One", "today", "evaluate", 0, "0.1.0", False, (model,), subgroups=report))
+    page = WellFormed()
+    page.feed(text)
+    assert page.open == []
+    section = text.split('<h2 id="groups">')[1].split("</section>")[0]
+    rows = re.findall(r'<tr><th scope="row">([^<]*)</th><td class="figure">', section)
+    assert rows == ["sex: female", "sex: male", "age: 0-17", "age: 18-39"]
+    assert wording.figure(report.groups[0].difference, True) in section
+    assert '<small>2</small></td><td class="figure">0<small>of 3</small>' in section
+    assert '<th scope="row">sex: female</th><td>Cardiomegaly</td>' in section
+    calm = report.model_copy(update={"groups": tuple(_without_differences(group) for group in report.groups)})
+    text = render(ReportContent("One", "today", "evaluate", 0, "0.1.0", False, (model,), subgroups=calm))
+    assert "have an interval without zero" not in text
+
+
+def _without_differences(group: GroupReport) -> GroupReport:
+    findings = tuple(row.model_copy(update={"difference": None}) for row in group.findings)
+    return group.model_copy(update={"findings": findings, "difference": None})
 
 
 def test_a_single_model_without_costs_makes_a_page_without_empty_parts(content: ReportContent) -> None:

@@ -15,13 +15,21 @@ from PIL import Image
 
 from pocketcxr.evaluate.ranking import rank
 from pocketcxr.evaluate.scores import ScoreTable
+from pocketcxr.export.signing import new_key
 from pocketcxr.imaging.preprocess import PreprocessSpec
 from pocketcxr.models.build import build
 from pocketcxr.models.config import NetConfig
+from pocketcxr.phantom.config import PhantomConfig
+from pocketcxr.phantom.drawing import request_of
+from pocketcxr.phantom.handling import screen_photograph
+from pocketcxr.phantom.plan import plan
+from pocketcxr.phantom.render import render
+from pocketcxr.phantom.strokes import Pixels
 from pocketcxr.recipes.config import config_data
-from pocketcxr.recipes.export import export
+from pocketcxr.recipes.export import ExportOptions, export
 from pocketcxr.recipes.run_config import RunConfig
 from pocketcxr.runtime.bundle import open_bundle
+from pocketcxr.runtime.input_gate import GATE
 from pocketcxr.train.weights import ModelHeader, TrainingSummary, write_weights
 
 FINDINGS = ("Effusion", "Nodule", "Mass")
@@ -55,8 +63,22 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def bundle(run: Path) -> Path:
-    """The run's bundle, one zip."""
-    return export(run, run.parent / "bundle.zip")
+    """The run's bundle, one zip, without an input gate: what is scored here is noise."""
+    return export(run, run.parent / "bundle.zip", options=ExportOptions(has_input_gate=False))
+
+
+@pytest.fixture(scope="module")
+def gated(run: Path) -> Path:
+    """The run's bundle as it is exported if nothing else is said."""
+    return export(run, run.parent / "gated.zip")
+
+
+@pytest.fixture(scope="module")
+def chest() -> Pixels:
+    """A phantom, 384 px."""
+    config = PhantomConfig(images=1, size=384, seed=77)
+    (image,) = plan(config)
+    return render(request_of(config, image)).pixels
 
 
 @pytest.fixture
@@ -87,6 +109,22 @@ def test_export_writes_a_bundle_with_the_runs_facts(pocketcxr: Callable[..., Any
     assert card.training["source"] == "phantom"
     assert card.net.num_macs is not None
     assert card.metrics == ()
+    assert GATE in open_bundle(out).files
+    assert "input gate" not in ran.err
+
+
+def test_export_speaks_json_and_can_leave_the_input_gate_out(
+    pocketcxr: Callable[..., Any], run: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "b.zip"
+    ran = pocketcxr("export", run, "--out", out, "--no-input-gate", "--json")
+    document = json.loads(ran.out)
+    assert ran.code == 0
+    assert (document["out"], document["sha256"]) == (str(out), open_bundle(out).digest)
+    assert (document["shipped"], document["builds"]) == ("fp32", {"fp32": "model.onnx"})
+    assert (document["gate"], document["calibration"], document["has_input_gate"]) == (None, None, False)
+    assert GATE not in open_bundle(out).files
+    assert "input gate: none" in pocketcxr("export", run, "--out", tmp_path / "c.zip", "--no-input-gate").err
 
 
 def test_export_takes_the_last_evaluations_figures_and_refuses_damaged_ones(
@@ -143,6 +181,7 @@ def test_good_files_are_scored_and_bad_ones_refused_with_a_code(
     assert findings[1]["logit"] is None
     assert 0 < findings[0]["probability"] < 1
     assert not any(f["is_calibrated"] for f in findings)
+    assert (results[0]["input_checked"], results[0]["warnings"]) == (False, [])
     assert "3 of 5 files refused" in ran.err
     assert "Research use only. Not a medical device." in ran.err
 
@@ -157,6 +196,43 @@ def test_csv_has_a_line_a_file_and_leaves_the_unknown_empty(
     assert rows[0]["Nodule"] == ""
     assert rows[1]["Effusion"] == ""
     assert 0 < float(rows[0]["Effusion"]) < 1
+
+
+def test_what_is_no_chest_is_refused_with_a_code_and_what_is_odd_is_warned_of(
+    pocketcxr: Callable[..., Any], gated: Path, files: list[Path], chest: Pixels, tmp_path: Path
+) -> None:
+    good, screen = tmp_path / "phantom.png", tmp_path / "screen.png"
+    Image.fromarray(chest).save(good)
+    Image.fromarray(screen_photograph(chest, np.random.default_rng(1))).save(screen)
+    ran = pocketcxr("predict", gated, good, screen, files[0], "--json")
+    first, second, third = json.loads(ran.out)["results"]
+    assert ran.code == 3
+    assert (first["status"], first["input_checked"], first["warnings"]) == ("scored", True, [])
+    (warning,) = second["warnings"]
+    assert (second["status"], warning["code"]) == ("scored", "photograph-of-a-screen")
+    assert (third["status"], third["code"]) == ("refused", "not-a-chest-radiograph")
+    assert "warning:" in ran.err
+    rows = list(csv.DictReader(io.StringIO(pocketcxr("predict", gated, good, screen, "--csv").out)))
+    assert [row["message"] for row in rows] == ["", warning["message"]]
+    unasked = pocketcxr("predict", gated, good, screen, files[0], "--no-input-gate", "--json")
+    assert unasked.code == 0
+    assert {one["input_checked"] for one in json.loads(unasked.out)["results"]} == {False}
+
+
+@pytest.mark.parametrize("form", ["--csv", None])
+def test_what_was_scored_before_a_failure_is_printed(
+    form: str | None, pocketcxr: Callable[..., Any], bundle: Path, files: list[Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "heat"
+    told = pocketcxr("predict", bundle, files[4], "--json", "--heatmaps", folder)
+    picture = Path(json.loads(told.out)["results"][0]["findings"][0]["heatmap"])
+    picture.unlink()
+    picture.mkdir()
+    ran = pocketcxr("predict", bundle, files[0], files[4], "--heatmaps", folder, *([form] if form else []))
+    assert ran.code == 1
+    assert "cannot be written" in ran.err
+    assert str(files[0]) in ran.out
+    assert str(files[4]) not in ran.out
 
 
 def test_the_table_names_every_finding_and_never_calls_a_probability_calibrated(
@@ -211,6 +287,28 @@ def test_wrong_usage_ends_with_2(
     assert ran.code == 2
     assert message in ran.err
     assert ran.out == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("evaluate", "--manifest", "none.parquet"), ("explain", "chest.png"), ("explain", "--manifest", "m"), ("bench",)],
+)
+def test_where_a_key_is_trusted_nothing_looks_into_an_unsigned_bundle(
+    words: tuple[str, ...],
+    pocketcxr: Callable[..., Any],
+    bundle: Path,
+    run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    command, *rest = words
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("POCKETCXR_TRUSTED_KEY", str(new_key(tmp_path / "maker.pem")))
+    ran = pocketcxr(command, bundle, *rest)
+    assert ran.code == 1
+    assert "is not signed" in ran.err
+    if command != "bench":
+        assert "is not signed" not in pocketcxr(command, run, *rest).err
 
 
 def test_heatmaps_into_a_file_is_wrong_usage(pocketcxr: Callable[..., Any], bundle: Path, files: list[Path]) -> None:

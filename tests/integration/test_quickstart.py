@@ -1,12 +1,13 @@
 """The main job, whole and tiny: every stage after the other, and the same again."""
 
-from pathlib import Path
-
 import pytest
 
 from pocketcxr.domain.errors import PocketCxrError
+from pocketcxr.recipes.export_page import builds_page, headline
 from pocketcxr.recipes.quickstart import QuickstartResult, quickstart
 from pocketcxr.recipes.quickstart_config import SHORT
+from pocketcxr.runtime.bundle import open_bundle
+from pocketcxr.runtime.input_gate import GATE
 
 TINY = SHORT.model_copy(
     update={"num_images": 160, "teacher_steps": 4, "student_steps": 4, "num_resamples": 20, "gallery": 2}
@@ -26,6 +27,22 @@ def test_it_ends_with_a_bundle_a_report_and_a_prediction(done: QuickstartResult)
     for words in ("Distilled student", "Student alone", "Teacher", "Research use only", "Simulated radiographs"):
         assert words in page
     assert len(done.prediction.scores) == 14
+
+
+def test_every_build_of_the_bundle_was_measured_and_the_page_and_the_summary_say_which_is_shipped(
+    done: QuickstartResult,
+) -> None:
+    gate = done.summary.builds
+    assert gate is not None
+    assert {build.precision for build in gate.builds} == {"fp32", "fp16", "int8"}
+    assert gate.builds[gate.shipped].passes
+    bundle = open_bundle(done.places.bundle)
+    assert bundle.card.gate == gate
+    assert GATE in bundle.files
+    assert builds_page(done.places.bundle).exists()
+    page = done.places.report.read_text()
+    assert headline(gate) in page
+    assert builds_page(done.places.bundle).name in page
 
 
 def test_the_page_needs_nothing_from_anywhere(done: QuickstartResult) -> None:
@@ -49,6 +66,4 @@ def test_a_folder_of_other_settings_is_left_alone(done: QuickstartResult) -> Non
 
 
 def test_a_simulated_model_says_so(done: QuickstartResult) -> None:
-    from pocketcxr.runtime.bundle import open_bundle
-
-    assert open_bundle(Path(done.places.bundle)).card.is_simulated
+    assert open_bundle(done.places.bundle).card.is_simulated

@@ -21,6 +21,7 @@ from pocketcxr.recipes.local_scores import read_local_scores
 from pocketcxr.runtime.bundle import Bundle, open_bundle
 from pocketcxr.runtime.card import CardFacts
 from pocketcxr.runtime.golden import verify_golden
+from pocketcxr.runtime.input_gate import GATE, packaged_gate
 from pocketcxr.runtime.predict import finding_scores, probabilities_of
 from pocketcxr.runtime.score_columns import score_cells, score_columns
 from pocketcxr.runtime.session import open_engine
@@ -32,7 +33,7 @@ Rows = list[dict[str, str]]
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle that never learnt Nodule and has no calibration."""
+    """A bundle with an input gate that never learnt Nodule and has no calibration."""
     spec = PreprocessSpec(size=32)
     net = build(NetConfig(name="test_efficientnet"), num_findings=len(FINDINGS))
     built = build_files(NetToExport("test_efficientnet", net, spec, FINDINGS))
@@ -48,7 +49,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         builds=built.builds,
         training={},
     )
-    return pack(facts, built.files, tmp_path_factory.mktemp("bundle") / "site.zip")
+    return pack(facts, {**built.files, GATE: packaged_gate()}, tmp_path_factory.mktemp("bundle") / "site.zip")
 
 
 def predicted(bundle: Bundle, num: int, seed: int = 0) -> Rows:
@@ -95,7 +96,7 @@ def test_a_site_gets_its_own_probabilities_and_thresholds_and_the_graphs_stay(
     assert result.refitted == ("Effusion", "Mass")
     assert result.kept == {"Nodule": "the model never learnt the finding"}
     kept = {name for name in old.files if name.endswith((".onnx", ".npy", ".npz", ".png"))}
-    assert {"model.onnx", "preprocess.onnx"} < kept
+    assert {"model.onnx", "preprocess.onnx", GATE} < kept
     assert {name: new.files[name] for name in kept} == {name: old.files[name] for name in kept}
     assert set(new.files) == set(old.files)
     line = new.card.calibrated["Effusion"]

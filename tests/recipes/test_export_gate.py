@@ -10,11 +10,13 @@ import pytest
 from pocketcxr.recipes.export import ExportOptions, export
 from pocketcxr.recipes.export_gate import GateOptions
 from pocketcxr.recipes.export_page import headers, table
+from pocketcxr.recipes.qat import QatOptions
 from pocketcxr.recipes.run_config import RunConfig
 from pocketcxr.recipes.train import train
-from pocketcxr.runtime.bundle import open_bundle
+from pocketcxr.runtime.bundle import open_bundle, sha256
 from pocketcxr.runtime.card_gate import BuildMeasurement, ExportGate, GateLimits
 from pocketcxr.runtime.golden import verify_golden
+from pocketcxr.runtime.input_gate import GATE, packaged_gate
 from pocketcxr.runtime.session import open_engine
 
 ANYTHING = GateLimits(auroc_loss=1, heatmap_agreement=-1, probability_change=1)
@@ -45,9 +47,11 @@ def test_the_shipped_build_is_in_the_bundle_and_answers_as_its_golden_vectors(ru
     assert [one.precision for one in gate.builds] == ["fp32", "fp16", "int8"]
     assert all(one.passes for one in gate.builds)
     assert bundle.card.builds.shipped == gate.builds[gate.shipped].precision
-    assert set(bundle.card.builds.all) == {"fp32", bundle.card.builds.shipped}
+    assert set(bundle.card.builds.all) == {"fp32", "fp16", bundle.card.builds.shipped}
+    for precision in bundle.card.builds.all:
+        run_as = bundle.card.builds.model_copy(update={"shipped": precision})
+        verify_golden(open_engine(replace(bundle, card=bundle.card.model_copy(update={"builds": run_as}))))
     assert len(bundle.files[bundle.card.builds.to_run.file]) == gate.builds[gate.shipped].file_bytes
-    verify_golden(open_engine(bundle))
     assert gate.cohort == "m.parquet, split validation: 12 images (simulated)"
     assert (gate.num_patients, gate.num_calibration_images) == (6, 8)
     page = (tmp_path / "b.builds.html").read_text()
@@ -61,7 +65,7 @@ def test_the_shipped_build_is_in_the_bundle_and_answers_as_its_golden_vectors(ru
 def test_int8_that_fails_is_tried_with_more_and_more_layers_in_float_and_float32_is_shipped(
     run: Path, tmp_path: Path
 ) -> None:
-    options = GateOptions(builds=("int8",), limits=NOTHING, num_images=6, num_calibration_images=4)
+    options = GateOptions(builds=("int8",), limits=NOTHING, num_images=6, num_calibration_images=4, is_retrained=False)
     gate = exported(run, tmp_path / "b.zip", options)
     assert [one.precision for one in gate.builds] == ["fp32"] + 4 * ["int8"]
     floats = [one.num_float_layers for one in gate.builds[1:]]
@@ -69,6 +73,23 @@ def test_int8_that_fails_is_tried_with_more_and_more_layers_in_float_and_float32
     assert all(one.failures for one in gate.builds[1:])
     assert (gate.shipped, gate.num_images) == (0, 6)
     assert set(open_bundle(tmp_path / "b.zip").card.builds.all) == {"fp32"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("is_retrained", "limits", "others"), [(None, NOTHING, 4), (True, ANYTHING, 1)])
+def test_where_all_mixes_fail_or_it_is_wanted_int8_is_tried_with_weights_trained_for_it(
+    run: Path, tmp_path: Path, is_retrained: bool | None, limits: GateLimits, others: int
+) -> None:
+    options = GateOptions(
+        builds=("int8",), limits=limits, num_calibration_images=4, is_retrained=is_retrained, qat=QatOptions(steps=2)
+    )
+    gate = exported(run, tmp_path / "b.zip", options)
+    assert [one.precision for one in gate.builds] == ["fp32"] + (others + 1) * ["int8"]
+    assert [one.fine_tuning is None for one in gate.builds] == [True] * (others + 1) + [False]
+    facts = gate.builds[-1].fine_tuning
+    assert facts is not None
+    assert (facts.method, facts.steps, facts.batch_size, facts.teacher) == ("qat", 2, 4, None)
+    assert gate.builds[-1].num_float_layers == gate.builds[1].num_float_layers
 
 
 def test_without_a_gate_or_without_images_float32_is_shipped_uncompared(
@@ -82,3 +103,33 @@ def test_without_a_gate_or_without_images_float32_is_shipped_uncompared(
     assert (card.gate, card.calibration) == (None, None)
     assert "only the float32 build" in caplog.text
     assert not (tmp_path / "c.builds.html").exists()
+
+
+def test_the_input_gate_is_packed_unless_nobody_wants_it(run: Path, tmp_path: Path) -> None:
+    with_it = open_bundle(export(run, tmp_path / "b.zip"))
+    assert with_it.files[GATE] == packaged_gate()
+    assert with_it.card.sha256[GATE] == sha256(packaged_gate())
+    without = open_bundle(export(run, tmp_path / "c.zip", options=ExportOptions(has_input_gate=False)))
+    assert set(with_it.files) - set(without.files) == {GATE}
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        (("preprocess.size=32",), "32 pixels a side"),
+        (("preprocess.size=64", "cohort.view_positions=[PA, AP, LATERAL]"), "lateral views"),
+    ],
+)
+def test_a_gate_that_would_refuse_what_the_net_learnt_from_is_left_out_and_told(
+    settings: tuple[str, ...],
+    why: str,
+    make_config: Callable[..., RunConfig],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    run = train(make_config(*settings), tmp_path / "runs" / "student")
+    with caplog.at_level(logging.WARNING):
+        bundle = open_bundle(export(run, tmp_path / "b.zip"))
+    assert GATE not in bundle.files
+    assert f"no input gate: the net {'sees' if 'pixels' in why else 'learnt from'}" in caplog.text
+    assert why in caplog.text

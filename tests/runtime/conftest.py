@@ -18,6 +18,7 @@ from pocketcxr.models.config import NetConfig
 from pocketcxr.models.timm_net import TimmNet
 from pocketcxr.runtime.bundle import Bundle, open_bundle
 from pocketcxr.runtime.card import CardFacts
+from pocketcxr.runtime.input_gate import GATE, packaged_gate
 from pocketcxr.runtime.session import Engine, open_engine
 
 FINDINGS = ("Effusion", "Nodule", "Mass")
@@ -53,6 +54,13 @@ def packable() -> Packable:
         training={"source": "phantom"},
     )
     return Packable(facts, built.files)
+
+
+@pytest.fixture(scope="session")
+def gated_bundle(packable: Packable, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The same net with the input gate packed."""
+    files = {**packable.files, GATE: packaged_gate()}
+    return open_bundle(pack(packable.facts, files, tmp_path_factory.mktemp("gated") / "tiny.zip"))
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ import io
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -15,7 +14,6 @@ from PIL import Image
 from pocketcxr.domain.errors import BundleError, RefusalCode
 from pocketcxr.domain.prediction import Refusal
 from pocketcxr.domain.study import ViewPosition
-from pocketcxr.export.pack import pack
 from pocketcxr.imaging.dicom_facts import NOTHING_KNOWN
 from pocketcxr.imaging.load import load
 from pocketcxr.imaging.radiograph import Radiograph
@@ -27,11 +25,10 @@ from pocketcxr.phantom.render import render
 from pocketcxr.phantom.strokes import Pixels
 from pocketcxr.runtime.bulk import BulkSettings, score_files
 from pocketcxr.runtime.bulk_files import Source
-from pocketcxr.runtime.bundle import open_bundle
+from pocketcxr.runtime.bundle import Bundle
 from pocketcxr.runtime.input_gate import (
     FACTS_KEY,
     FRONTAL,
-    GATE,
     KINDS,
     Gate,
     check,
@@ -60,10 +57,8 @@ def chests() -> tuple[Pixels, ...]:
 
 
 @pytest.fixture(scope="session")
-def gated(packable: Any, tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    """The tiny bundle with the gate in it."""
-    files = {**packable.files, GATE: packaged_gate()}
-    return open_engine(open_bundle(pack(packable.facts, files, tmp_path_factory.mktemp("gated") / "tiny.zip")), 1)
+def gated(gated_bundle: Bundle) -> Engine:
+    return open_engine(gated_bundle, 1)
 
 
 def answer_to(gate: Gate, pixels: Pixels) -> str:

@@ -12,6 +12,7 @@ from pocketcxr.evaluate.differences import DifferenceReport
 from pocketcxr.evaluate.pages import data_address, template, write_whole
 from pocketcxr.evaluate.plots import Curve, Scale, axis, interval_bar, roc_plot, scale_around_zero, verdict
 from pocketcxr.evaluate.report_content import ModelRow, ReportContent
+from pocketcxr.evaluate.subgroups import GroupReport, SubgroupReport
 
 
 def write_report(content: ReportContent, path: Path) -> None:
@@ -29,6 +30,9 @@ def render(content: ReportContent) -> str:
         bar=_bar,
         difference_scale=_difference_scale,
         findings=_findings(content),
+        groups=() if content.subgroups is None else content.subgroups.groups,
+        group_scale=_group_scale(content.subgroups),
+        group_differences=_group_differences(content.subgroups),
         roc_plots=_roc_plots(content),
         undefined=_undefined(content),
         verdict=verdict,
@@ -50,6 +54,16 @@ def _auroc_scale(content: ReportContent) -> Scale:
 
 def _difference_scale(difference: DifferenceReport) -> Scale:
     return scale_around_zero([difference.mean_auroc, *(row.auroc for row in difference.findings)])
+
+
+def _group_scale(report: SubgroupReport | None) -> Scale:
+    return scale_around_zero([] if report is None else [group.difference for group in report.groups])
+
+
+def _group_differences(report: SubgroupReport | None) -> list[tuple[GroupReport, str, Estimate]]:
+    """Every group's difference to all other images in every finding that has one, the group's order kept."""
+    groups = () if report is None else report.groups
+    return [(group, row.finding, row.difference) for group in groups for row in group.findings if row.difference]
 
 
 def _findings(content: ReportContent) -> list[str]:

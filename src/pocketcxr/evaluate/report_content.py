@@ -7,6 +7,7 @@ from pocketcxr.evaluate.differences import DifferenceReport
 from pocketcxr.evaluate.localisation import LocalisationReport
 from pocketcxr.evaluate.ranking import RankingReport
 from pocketcxr.evaluate.scores import ScoreTable
+from pocketcxr.evaluate.subgroups import SubgroupReport
 
 Role = Literal["teacher", "alone", "distilled", "model"]
 """What a model is in the run: the student trained alone, the distilled student, or simply the model evaluated."""
@@ -70,6 +71,8 @@ class ReportContent:
     """Of pocketcxr."""
     is_simulated: bool
     models: tuple[ModelRow, ...]
+    subgroups: SubgroupReport | None = None
+    """Of the only model; its figures by sex, age and view position."""
     comparisons: tuple[Comparison, ...] = ()
     localisation: tuple[LocalisationRow, ...] = ()
     gallery: tuple[GalleryItem, ...] = ()

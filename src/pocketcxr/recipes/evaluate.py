@@ -180,6 +180,7 @@ def _page(result: EvaluationResult) -> ReportContent:
         version=__version__,
         is_simulated=report.is_simulated,
         models=(model_row(result, Path(report.source).name),),
+        subgroups=report.subgroups,
         made=(("Images", report.cohort), ("Milliseconds", f"median for one image, {report.engine}")),
         notes=notes,
     )

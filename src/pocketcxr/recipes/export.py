@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pocketcxr._version import __version__
 from pocketcxr.domain.errors import EmptyCohortError, ManifestError
 from pocketcxr.domain.progress import Progress, silent
+from pocketcxr.domain.study import ViewPosition
 from pocketcxr.evaluate.calibration_page import CalibrationContent, write_calibration
 from pocketcxr.export.build import BuiltFiles, NetToExport, build_files
 from pocketcxr.export.graph import open_session
@@ -25,6 +26,7 @@ from pocketcxr.recipes.runs import LoadedRun, load_run
 from pocketcxr.runtime.bundle import open_bundle
 from pocketcxr.runtime.card import CardFacts
 from pocketcxr.runtime.golden import verify_golden
+from pocketcxr.runtime.input_gate import GATE, open_gate, packaged_gate
 from pocketcxr.runtime.session import open_engine
 
 logger = logging.getLogger(__name__)
@@ -39,6 +41,8 @@ class ExportOptions:
     the run's own."""
     gate: GateOptions | None = None
     """None: the float32 build, without a comparison."""
+    has_input_gate: bool = True
+    """Whether the bundle asks of every file first if it is a frontal chest X-ray."""
 
 
 def export(
@@ -50,8 +54,9 @@ def export(
     """`out`: the run's bundle, a zip when it ends in .zip, a folder otherwise.
 
     Builds are judged, and calibration and operating points of the shipped one fitted, on validation images where those
-    can still be read; the pages NAME.builds.html and NAME.calibration.html beside the bundle show both. The bundle is
-    opened again and its golden vectors are run before this returns. Raises CheckpointError when the run has no weights,
+    can still be read; the pages NAME.builds.html and NAME.calibration.html beside the bundle show both. The input gate
+    is packed with them, unless it would refuse what the net learnt from. The bundle is opened again and its golden
+    vectors are run before this returns. Raises CheckpointError when the run has no weights,
     ParityError when the graphs do not do what the net does.
     """
     loaded = _reading(load_run(root), options.manifest)
@@ -63,7 +68,8 @@ def export(
     if gated is not None and gated.builds.shipped != "fp32":
         fit = fit_on_validation(loaded, _graph_logits(gated.shipped), progress=progress)
     facts = _facts(out.stem, loaded, _Made(built, gated, fit))
-    pack(facts, built.files if gated is None else {**built.files, **gated.files}, out)
+    builds = {} if gated is None else gated.files
+    pack(facts, {**built.files, **builds, **_input_gate(loaded, options.has_input_gate)}, out)
     _write_pages(facts, fit, out)
     verify_golden(open_engine(open_bundle(out), num_threads=1))
     logger.info("exported %s to %s; onnxruntime deviates from torch by %.2g", root, out, built.deviation)
@@ -123,6 +129,23 @@ def _pass_gate(
     except (ManifestError, EmptyCohortError) as error:
         logger.warning("only the float32 build: %s", error)
         return None
+
+
+def _input_gate(loaded: LoadedRun, is_wanted: bool) -> dict[str, bytes]:
+    """The input gate's file; none where it is not wanted, or, with a warning in the log, where it would refuse images
+    like those the net learnt from."""
+    if not is_wanted:
+        return {}
+    data, views = packaged_gate(), loaded.config.cohort.view_positions
+    least = open_gate(data, "this program").facts.min_side_px
+    if loaded.spec.size < least:
+        why = f"the net sees {loaded.spec.size} pixels a side, and the gate refuses images with fewer than {least}"
+    elif views is not None and ViewPosition.LATERAL in views:
+        why = "the net learnt from lateral views, which the gate refuses"
+    else:
+        return {GATE: data}
+    logger.warning("no input gate: %s; nothing will check what a file shows", why)
+    return {}
 
 
 def _graph_logits(model: bytes) -> Logits:

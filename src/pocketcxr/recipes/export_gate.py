@@ -1,6 +1,8 @@
 """run -> the builds of its bundle: each made, measured and judged, the fastest that keeps the numbers shipped."""
 
+import logging
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 
@@ -9,24 +11,28 @@ import onnx
 from numpy.typing import NDArray
 
 from pocketcxr.data.dataset import Cohort, CohortRequest, open_cohort
-from pocketcxr.domain.errors import EmptyCohortError
+from pocketcxr.domain.errors import EmptyCohortError, PocketCxrError
 from pocketcxr.domain.progress import Progress, silent
 from pocketcxr.domain.study import Split
 from pocketcxr.export.build import BuiltFiles
-from pocketcxr.export.candidates import Candidate, candidates
+from pocketcxr.export.candidates import Candidate, Retrained, Retraining, candidates
 from pocketcxr.export.gate import GateCohort, Kept, failures, kept, shipped
 from pocketcxr.export.golden import golden_images
 from pocketcxr.export.graph import GraphAnswers, answers, operators, opset
 from pocketcxr.export.measure import Speed, added_memory_mb, speeds
+from pocketcxr.export.onnx import net_model
 from pocketcxr.export.parity import MODEL_TOLERANCE
 from pocketcxr.imaging.preprocess import normalise, square
 from pocketcxr.manifest.schema import read_manifest, select
 from pocketcxr.recipes.card_calibration import CardFit
+from pocketcxr.recipes.qat import QatOptions, fine_tune
 from pocketcxr.recipes.run_calibration import open_validation
 from pocketcxr.recipes.runs import LoadedRun
 from pocketcxr.runtime.bench import processor_name
 from pocketcxr.runtime.card import MODEL, Build, Builds
 from pocketcxr.runtime.card_gate import BuildMeasurement, ExportGate, GateLimits, Precision
+
+logger = logging.getLogger(__name__)
 
 STAGE = "builds"
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
@@ -46,6 +52,9 @@ class GateOptions:
     limits: GateLimits = GateLimits()  # noqa: RUF009 - frozen
     seed: int = 0
     """Of the images and of the bootstrap."""
+    is_retrained: bool | None = None
+    """Whether quantisation-aware training is tried for INT8; None: where INT8 passes with no share of float layers."""
+    qat: QatOptions = QatOptions()  # noqa: RUF009 - frozen
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +64,7 @@ class Gated:
     gate: ExportGate
     builds: Builds
     files: dict[str, bytes]
-    """The float32 file and, where it is another, the shipped one."""
+    """The float32 file, the shipped one where it is another, and float16 where that passed: half the download."""
 
     @property
     def shipped(self) -> bytes:
@@ -72,7 +81,8 @@ def pass_gate(
     """
     cohort, words = _gate_cohort(loaded, fit, options, progress)
     ranges = calibration_inputs(loaded, options, progress)
-    tried = _try(_Trial(onnx.load_from_string(built.files[MODEL]), cohort, ranges, options), progress)
+    retraining = _retraining(loaded, options, progress)
+    tried = _try(_Trial(onnx.load_from_string(built.files[MODEL]), cohort, ranges, options, retraining), progress)
     costs = speeds([one.data for one, _ in tried], cohort.inputs)
     rows = tuple(
         _row(candidate, found, cost, options.limits) for (candidate, found), cost in zip(tried, costs, strict=True)
@@ -89,7 +99,7 @@ def pass_gate(
         builds=rows,
         shipped=shipped(rows),
     )
-    return _gated(gate, tried[gate.shipped][0], built, loaded)
+    return _gated(gate, [candidate for candidate, _ in tried], built, loaded)
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +108,7 @@ class _Trial:
     cohort: GateCohort
     ranges: NDArray[np.float32]
     options: GateOptions
+    retraining: Retraining | None
 
 
 def _try(trial: _Trial, progress: Progress) -> list[tuple[Candidate, Kept]]:
@@ -108,12 +119,28 @@ def _try(trial: _Trial, progress: Progress) -> list[tuple[Candidate, Kept]]:
     def has_passed() -> bool:
         return not failures(tried[-1][1], trial.options.limits)
 
-    for candidate in candidates(trial.model, trial.options.builds, trial.ranges, has_passed):
+    for candidate in candidates(trial.model, trial.options.builds, trial.ranges, has_passed, trial.retraining):
         told = answers(candidate.data, trial.cohort.inputs)
         reference = told if reference is None else reference
         tried.append((candidate, kept(trial.cohort, told, reference, trial.options.seed)))
         progress(STAGE, len(tried), max(len(tried), len(trial.options.builds)))
     return tried
+
+
+def _retraining(loaded: LoadedRun, options: GateOptions, progress: Progress) -> Retraining | None:
+    """How INT8 gets other weights; None where that is not wanted."""
+    if options.is_retrained is False:
+        return None
+
+    def train() -> Retrained | None:
+        try:
+            found = fine_tune(loaded, options.qat, progress)
+        except PocketCxrError as error:
+            logger.warning("%s", error)
+            return None
+        return net_model(found.net, loaded.spec, loaded.findings), found.facts
+
+    return Retraining(train, is_wanted=options.is_retrained is True)
 
 
 def _row(candidate: Candidate, found: Kept, cost: Speed, limits: GateLimits) -> BuildMeasurement:
@@ -135,17 +162,21 @@ def _row(candidate: Candidate, found: Kept, cost: Speed, limits: GateLimits) -> 
         ece=found.ece,
         opset=opset(candidate.model),
         operators=operators(candidate.model),
+        fine_tuning=candidate.fine_tuning,
     )
 
 
-def _gated(gate: ExportGate, chosen: Candidate, built: BuiltFiles, loaded: LoadedRun) -> Gated:
-    files = {MODEL: built.files[MODEL]}
-    if chosen.precision == "fp32":
-        return Gated(gate, built.builds, files)
-    name = f"model.{chosen.precision}.onnx"
-    build = Build(file=name, tolerance=_tolerance(chosen, built, loaded))
-    builds = Builds.model_validate({**built.builds.model_dump(), chosen.precision: build, "shipped": chosen.precision})
-    return Gated(gate, builds, {**files, name: chosen.data})
+def _gated(gate: ExportGate, tried: Sequence[Candidate], built: BuiltFiles, loaded: LoadedRun) -> Gated:
+    files, builds = {MODEL: built.files[MODEL]}, built.builds.model_dump()
+    for place, candidate in enumerate(tried):
+        is_light = candidate.precision == "fp16" and gate.builds[place].passes
+        if candidate.precision == "fp32" or not (place == gate.shipped or is_light):
+            continue
+        name = f"model.{candidate.precision}.onnx"
+        builds[candidate.precision] = Build(file=name, tolerance=_tolerance(candidate, built, loaded))
+        files[name] = candidate.data
+    builds["shipped"] = tried[gate.shipped].precision
+    return Gated(gate, Builds.model_validate(builds), files)
 
 
 def _tolerance(chosen: Candidate, built: BuiltFiles, loaded: LoadedRun) -> float:

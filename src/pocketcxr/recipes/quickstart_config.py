@@ -15,6 +15,7 @@ from pocketcxr.models.config import NetConfig
 from pocketcxr.phantom.config import LabelNoise, PhantomConfig
 from pocketcxr.recipes.run_config import CohortConfig, RunConfig
 from pocketcxr.recipes.teacher_config import RunTeacher
+from pocketcxr.runtime.card_gate import GateLimits
 from pocketcxr.train.optim import OptimConfig
 
 AUGMENT = AugmentConfig(num_views=1)
@@ -47,9 +48,22 @@ class QuickstartConfig(BaseModel, frozen=True, extra="forbid"):
     """Of the bootstrap."""
     gallery: Annotated[int, Field(ge=1)] = 12
     """Overlays shown in the report."""
+    gate_images: Annotated[int, Field(ge=1)] = 400
+    """Validation images that the bundle's builds are judged on, at most."""
+    gate_auroc_loss: float = GateLimits().auroc_loss
+    """What a build may lose of the mean AUROC."""
 
 
-SHORT = QuickstartConfig(num_images=900, teacher_steps=40, student_steps=40, num_resamples=200, gallery=6)
+SHORT = QuickstartConfig(
+    num_images=900,
+    teacher_steps=40,
+    student_steps=40,
+    num_resamples=200,
+    gallery=6,
+    gate_images=60,
+    # With 60 images the usual limit lies within the noise, and every further try of INT8 takes seconds.
+    gate_auroc_loss=0.05,
+)
 """The same path in about a minute: for trying that all of it works, not for figures."""
 
 

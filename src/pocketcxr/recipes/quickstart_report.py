@@ -10,7 +10,9 @@ from pocketcxr.evaluate.differences import DifferenceReport
 from pocketcxr.evaluate.report_content import Comparison, GalleryItem, LocalisationRow, ModelRow, ReportContent
 from pocketcxr.recipes.evaluate import EvaluationResult, model_row
 from pocketcxr.recipes.explain import Explanation
+from pocketcxr.recipes.export_page import builds_page, headline
 from pocketcxr.recipes.quickstart_config import QuickstartConfig
+from pocketcxr.runtime.card_gate import ExportGate
 
 NAMES = {"teacher": "Teacher", "alone": "Student alone", "distilled": "Distilled student"}
 
@@ -26,6 +28,7 @@ class QuickstartFacts:
     differences: Mapping[str, DifferenceReport]
     explained: Mapping[str, Explanation]
     bundle: Path
+    builds: ExportGate | None
     sample: Path
 
 
@@ -77,5 +80,13 @@ def _made(facts: QuickstartFacts) -> tuple[tuple[str, str], ...]:
         ("Teacher", f"EfficientNet-Lite0 from ImageNet weights, {config.teacher_steps} steps"),
         ("Students", f"EEEA-Net-C2 with class maps at stride 16, {config.student_steps} steps each, the same seed"),
         ("Distillation", "the teacher's probabilities and stride-16 features on all training images, no labels"),
+        ("Bundle", _bundle(facts)),
         ("Milliseconds", f"median for one image, {facts.evaluations['distilled'].report.engine}; {platform.machine()}"),
     )
+
+
+def _bundle(facts: QuickstartFacts) -> str:
+    """Which build it ships and where the others are shown."""
+    if facts.builds is None:
+        return f"{facts.bundle.name}, float32"
+    return f"{facts.bundle.name}. {headline(facts.builds)} {builds_page(facts.bundle).name} shows what each build keeps"

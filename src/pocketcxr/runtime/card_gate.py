@@ -30,6 +30,18 @@ class BuildLatency(BaseModel, frozen=True, extra="forbid"):
     p95_ms: float
 
 
+class FineTuning(BaseModel, frozen=True, extra="forbid"):
+    """How the weights of a build were trained after the run had ended, so that they stand rounding better."""
+
+    method: Literal["qat"]
+    """"qat": quantisation-aware training, in which the net rounds as its INT8 build does."""
+    steps: int
+    batch_size: int
+    """Training images a step."""
+    teacher: str | None
+    """Name of the run's teacher that taught beside the float32 net; None: that net alone."""
+
+
 class BuildMeasurement(BaseModel, frozen=True, extra="forbid"):
     """One build against the float32 one on the same images. The float32 build's own row agrees with itself."""
 
@@ -60,6 +72,8 @@ class BuildMeasurement(BaseModel, frozen=True, extra="forbid"):
     opset: int
     operators: dict[str, int]
     """How many nodes of each ONNX operator."""
+    fine_tuning: FineTuning | None = None
+    """None: the weights are the run's own."""
 
     @property
     def passes(self) -> bool:

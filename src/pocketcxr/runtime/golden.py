@@ -1,6 +1,8 @@
 """Golden vectors: whether this machine's engine answers as the trained net did when the bundle was made."""
 
 import io
+import tokenize
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,30 +46,43 @@ def golden_cases(bundle: Bundle) -> tuple[str, ...]:
 
 def _deviation(engine: Engine, case: str) -> float:
     """Of one case: the larger of the logits' and the heatmaps'. Raises BundleError when the preprocessing deviates."""
-    bundle, spec = engine.bundle, engine.bundle.card.preprocess
-    image, pixels = _pixels(bundle, case + IMAGE), _pixels(bundle, case + PIXELS)
+    bundle, card = engine.bundle, engine.bundle.card
+    spec, net = card.preprocess, card.net
+    image = _array(bundle, case + IMAGE, np.uint8, (None, None))
+    pixels = _array(bundle, case + PIXELS, np.uint8, (spec.size, spec.size))
     prepared = (engine.prepare(image)[0, 0] * spec.std + spec.mean) * 255
     if not np.abs(prepared - pixels).max() <= PIXEL_TOLERANCE:
         raise BundleError(f"{bundle.path}: this machine prepares {case}{IMAGE} differently; update onnxruntime")
     answers = engine.run(normalise(pixels, spec)[None, None])
+    maps = (len(card.findings), net.heatmap_height, net.heatmap_width)
     pairs = (
-        (answers.logits[0], _values(bundle, case + LOGITS)),
-        (answers.class_maps[0], _values(bundle, case + HEATMAPS)),
+        (answers.logits[0], _array(bundle, case + LOGITS, np.float32, (len(card.findings),))),
+        (answers.class_maps[0], _array(bundle, case + HEATMAPS, np.float32, maps)),
     )
     return float(np.max([np.abs(actual - golden).max() / max(1.0, np.abs(golden).max()) for actual, golden in pairs]))
 
 
-def _pixels(bundle: Bundle, name: str) -> NDArray[np.uint8]:
-    pixels: NDArray[np.uint8] = np.load(io.BytesIO(_file(bundle, name)), allow_pickle=False)
-    return pixels
+def _array(bundle: Bundle, name: str, dtype: type[np.generic], shape: tuple[int | None, ...]) -> NDArray[Any]:
+    """The array in the bundle's file `name`; None in `shape` is any length but 0.
 
-
-def _values(bundle: Bundle, name: str) -> NDArray[np.float32]:
-    values: NDArray[np.float32] = np.load(io.BytesIO(_file(bundle, name)), allow_pickle=False)
-    return values
-
-
-def _file(bundle: Bundle, name: str) -> bytes:
+    Raises BundleError where there is no such file, it is no array, or one of another kind.
+    """
     if name not in bundle.files:
         raise BundleError(f"{bundle.path} lacks {name}; export the run again")
-    return bundle.files[name]
+    try:
+        array: NDArray[Any] = np.lib.format.read_array(io.BytesIO(bundle.files[name]), allow_pickle=False)
+    # A header is a Python literal, of any length and for any amount of memory.
+    except (ValueError, EOFError, SyntaxError, tokenize.TokenError, MemoryError, TypeError, OverflowError) as error:
+        raise BundleError(f"{bundle.path}: {name} is no array that can be read ({error}); export the run again") from (
+            error
+        )
+    fits = len(array.shape) == len(shape) and all(
+        there == wanted if wanted is not None else there > 0 for there, wanted in zip(array.shape, shape, strict=True)
+    )
+    if array.dtype != dtype or not fits:
+        wanted = " x ".join("?" if side is None else str(side) for side in shape)
+        raise BundleError(
+            f"{bundle.path}: {name} holds {array.dtype} of shape {array.shape}, not {np.dtype(dtype).name} of {wanted};"
+            " export the run again"
+        )
+    return array

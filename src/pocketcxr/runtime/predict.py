@@ -28,6 +28,8 @@ class Scored:
     """[finding, grid_h, grid_w] over the model's square input, in logit units, in the order of prediction.scores."""
     warnings: tuple[InputWarning, ...] = ()
     """What is odd about the file though it was scored; nothing where nobody looked."""
+    is_checked: bool = False
+    """Whether an input gate was asked what the file shows."""
 
     def heatmap(self, finding: str, size: tuple[int, int] | None = None) -> NDArray[np.float32]:
         """The finding's heatmap [h, w] on the radiograph's own pixels, or on the picture at `size` (h, w); logit units.
@@ -54,7 +56,10 @@ def predict_files(engine: Engine, paths: Iterable[Path], checks_input: bool = Tr
         except ImageRefusedError as error:
             yield Refusal(str(path), error.code, str(error))
             continue
-        yield checked if isinstance(checked, Refusal) else replace(score(engine, radiograph), warnings=checked)
+        if isinstance(checked, Refusal):
+            yield checked
+        else:
+            yield replace(score(engine, radiograph), warnings=checked, is_checked=gate is not None)
 
 
 def score(engine: Engine, radiograph: Radiograph) -> Scored:

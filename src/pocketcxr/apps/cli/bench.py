@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pocketcxr.apps.cli import console
+from pocketcxr.apps.cli.trusted_key import TrustedKey
 from pocketcxr.domain.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ def bench(
     bundle: Annotated[Path, typer.Argument(help="A bundle: the --out of pocketcxr export.")],
     threads: Annotated[str | None, typer.Option(help="Numbers of threads; 1 and all if not given.")] = None,
     seconds: Annotated[float, typer.Option(min=0.1, help="How long each engine is timed.")] = 3.0,
+    trusted_key: TrustedKey = None,
     is_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Measure start-up, latency, throughput and memory, in onnxruntime and, where it is installed, OpenVINO."""
@@ -25,7 +27,7 @@ def bench(
     from pocketcxr.runtime.bundle import open_bundle
 
     numbers = _threads(threads)
-    opened = open_bundle(bundle)
+    opened = open_bundle(bundle, trusted_key)
     with console.progress_bars() as progress:
         report = bench(Benched(path=bundle, sha256=opened.digest), numbers, seconds, progress)
     if is_json:
@@ -56,15 +58,16 @@ def _print(report: "BenchReport") -> None:
     )
     table = Table(box=None, pad_edge=False)
     table.add_column("engine")
-    for name in ("threads", "p50 ms", "p95 ms", "p99 ms", "prepare ms", "images/s", "peak MB"):
+    for name in ("threads", "p50 ms", "p95 ms", "p99 ms", "check ms", "prepare ms", "images/s", "peak MB"):
         table.add_column(name, justify="right")
     for one in report.latencies:
-        times = (one.p50_ms, one.p95_ms, one.p99_ms, one.prepare_ms)
-        cells = [f"{value:.2f}" for value in times] + [f"{one.images_per_second:.0f}", f"{one.peak_mb:.0f}"]
+        times = (one.p50_ms, one.p95_ms, one.p99_ms, one.check_ms, one.prepare_ms)
+        cells = ["-" if value is None else f"{value:.2f}" for value in times]
+        cells += [f"{one.images_per_second:.0f}", f"{one.peak_mb:.0f}"]
         table.add_row(one.engine, str(one.threads), *cells)
     console.stdout.print(table)
     console.stdout.print(
-        "One image at a time with all heatmaps. p50, p95, p99: the model; images/s: with preparing a decoded image of "
-        "1024 x 1024, decoding left out.",
+        "One image at a time with all heatmaps. p50, p95, p99: the model; images/s: with checking (the input gate) "
+        "and preparing a decoded image of 1024 x 1024, decoding left out.",
         style="dim",
     )

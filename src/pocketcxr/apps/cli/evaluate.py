@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pocketcxr.apps.cli import console
+from pocketcxr.apps.cli.trusted_key import TrustedKey, refuse_untrusted
 from pocketcxr.domain.extras import require
 from pocketcxr.domain.study import Split
 
@@ -27,6 +28,7 @@ def evaluate(
     resamples: Annotated[int, typer.Option(min=1, help="Of the bootstrap.")] = 2000,
     seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
     batch_size: Annotated[int, typer.Option(min=1, help="Images a run's net sees at once.")] = 64,
+    trusted_key: TrustedKey = None,
     is_json: Annotated[bool, typer.Option("--json", help="Print report.json.")] = False,
 ) -> None:
     """Score the images, write scores.parquet, report.json and report.html. Research use only.
@@ -36,6 +38,7 @@ def evaluate(
     require("torch", "train", "evaluation")
     from pocketcxr.recipes import evaluate as recipe
 
+    refuse_untrusted(source, trusted_key)
     options = recipe.EvaluateOptions(manifest, split, batch_size, resamples, seed)
     with console.progress_bars() as progress:
         result = recipe.evaluate(source, options, out, progress)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer.core import TyperOption
 
+from pocketcxr.apps.cli.trusted_key import TrustedKey, refuse_untrusted
 from pocketcxr.domain.errors import UsageError
 from pocketcxr.domain.extras import require
 from pocketcxr.domain.study import Split
@@ -31,6 +32,7 @@ def explain(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder; explained/, or the run's explanation/.")] = None,
     is_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    trusted_key: TrustedKey = None,
     finding: Annotated[
         list[str] | None, typer.Option(help="Only this finding; may be given again.", rich_help_panel=FILES)
     ] = None,
@@ -40,7 +42,7 @@ def explain(
         int | None, typer.Option(min=1, help="At most so many marked images, drawn.", rich_help_panel=COHORT)
     ] = None,
     regions: Annotated[
-        Path | None, typer.Option(help="JSON file of masks, beside the boxes.", rich_help_panel=COHORT)
+        Path | None, typer.Option(help="Boxes (.csv) or masks (.json), beside the manifest's.", rich_help_panel=COHORT)
     ] = None,
     faithfulness: Annotated[
         int, typer.Option(min=0, help="Images for insertion, deletion, ...", rich_help_panel=COHORT)
@@ -68,6 +70,9 @@ def explain(
     _check_usage(context, files, manifest)
     require("torch", "train", "explanation")
     methods = _methods(method or ["one-pass"])
+    for model in (source, against):
+        if model is not None:
+            refuse_untrusted(model, trusted_key)
     if manifest is None:
         from pocketcxr.apps.cli.explain_output import explain_files
         from pocketcxr.recipes.explain_files import FilesOptions

@@ -10,7 +10,8 @@ from pocketcxr.domain.errors import UsageError
 from pocketcxr.domain.extras import require
 
 if TYPE_CHECKING:
-    from pocketcxr.runtime.card_gate import ExportGate, Precision
+    from pocketcxr.recipes.export_summary import ExportSummary
+    from pocketcxr.runtime.card_gate import Precision
 
 
 def export(
@@ -22,6 +23,11 @@ def export(
     builds: Annotated[str, typer.Option(help="What to try, with commas; fp32 is always made.")] = "fp32,fp16,int8",
     gate_images: Annotated[int, typer.Option(min=1, help="Validation images to judge builds on, at most.")] = 400,
     has_gate: Annotated[bool, typer.Option("--gate/--no-gate", help="--no-gate: fp32 alone, nothing measured.")] = True,
+    has_input_gate: Annotated[
+        bool,
+        typer.Option("--input-gate/--no-input-gate", help="Whether the bundle refuses what is no frontal chest X-ray."),
+    ] = True,
+    is_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Write a run's best weights as a bundle, in the fastest build that keeps the numbers. Research use only.
 
@@ -32,12 +38,17 @@ def export(
         require(module, "train", "export")
     from pocketcxr.recipes import export as recipe
     from pocketcxr.recipes.export_gate import GateOptions
+    from pocketcxr.recipes.export_summary import summarise
 
     precisions = _precisions(builds)
     gate = GateOptions(builds=precisions, num_images=gate_images) if has_gate else None
     with console.progress_bars() as progress:
-        recipe.export(run, out, progress, recipe.ExportOptions(manifest, gate))
-    _tell(out)
+        recipe.export(run, out, progress, recipe.ExportOptions(manifest, gate, has_input_gate))
+    summary = summarise(out)
+    if is_json:
+        typer.echo(summary.model_dump_json(indent=2))
+    else:
+        _tell(summary)
 
 
 def _precisions(text: str) -> "tuple[Precision, ...]":
@@ -49,46 +60,13 @@ def _precisions(text: str) -> "tuple[Precision, ...]":
     return tuple(known[name] for name in names)
 
 
-def _tell(out: Path) -> None:
-    from pocketcxr.recipes.export_page import builds_page
-    from pocketcxr.runtime.bundle import open_bundle
+def _tell(summary: "ExportSummary") -> None:
+    from pocketcxr.apps.cli.builds_table import print_builds
 
-    gate = open_bundle(out).card.gate
-    if gate is not None:
-        _print(gate)
-        console.say(f"report: {builds_page(out)}")
-    console.say(f"bundle: {out}")
-    console.say(f"next: pocketcxr predict {out} FILE...")
-
-
-def _print(gate: "ExportGate") -> None:
-    """The builds as columns: their figures would not fit beside each other."""
-    from rich.table import Table
-
-    from pocketcxr.recipes.export_page import headers, headline, table
-
-    rows = table(gate)
-    shown = Table(box=None, pad_edge=False)
-    shown.add_column(no_wrap=True)
-    for cells in rows:
-        shown.add_column(cells[0], justify="right")
-    for place, header in enumerate(headers(gate)[1:], start=1):
-        shown.add_row(header, *(_stacked(cells[place]) for cells in rows))
-    shown.add_row("verdict", *(_verdict(gate, place) for place in range(len(rows))))
-    console.stdout.print(shown, highlight=False)
-    for build, cells in zip(gate.builds, rows, strict=True):
-        if build.failures:
-            console.stdout.print(f"{cells[0]} fails: {'; '.join(build.failures)}", highlight=False)
-    console.stdout.print(headline(gate), highlight=False)
-    console.stdout.print(f"{gate.processor}; {gate.cohort}; changes are against fp32", style="dim", highlight=False)
-
-
-def _stacked(cell: str) -> str:
-    """A figure over its interval, which is written as short as can be: three builds fit 80 columns."""
-    return cell.replace(" (", "\n").replace(" to ", "..").removesuffix(")")
-
-
-def _verdict(gate: "ExportGate", place: int) -> str:
-    if place == gate.shipped:
-        return "shipped"
-    return "passes" if gate.builds[place].passes else "fails"
+    if summary.gate is not None:
+        print_builds(summary.gate, console.stdout)
+        console.say(f"report: {summary.builds_page}")
+    if not summary.has_input_gate:
+        console.say("input gate: none; predict scores whatever can be decoded, chest X-ray or not")
+    console.say(f"bundle: {summary.out}")
+    console.say(f"next: pocketcxr predict {summary.out} FILE...")

@@ -1,11 +1,11 @@
 """pocketcxr predict: findings and heatmaps of X-ray files by a bundle, without PyTorch."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -17,11 +17,13 @@ from pocketcxr.domain.progress import silent
 
 if TYPE_CHECKING:
     from pocketcxr.apps.cli.prediction_output import Answer
+    from pocketcxr.runtime.bundle import Bundle
     from pocketcxr.runtime.card import Card
     from pocketcxr.runtime.predict import Scored
     from pocketcxr.runtime.session import Engine
 
 SOME_REFUSED = 3
+_Form = Literal["table", "csv", "json"]
 
 
 def predict(
@@ -47,7 +49,6 @@ def predict(
 
     Exit codes: 0 every file was scored, 3 some were refused (each says why), 1 the bundle is damaged, 2 wrong usage.
     """
-    from pocketcxr.apps.cli.prediction_output import as_csv, as_json, print_tables
     from pocketcxr.runtime.bundle import open_bundle
     from pocketcxr.runtime.golden import verify_golden
     from pocketcxr.runtime.session import open_engine
@@ -70,15 +71,11 @@ def predict(
     if not files:
         return
     say_what_is_checked(engine.bundle, no_input_gate)
-    answers = _answers(engine, files, wanted, not no_input_gate)
-    # Printed after the last bar is gone: rich leads stdout to stderr while a bar is drawn.
-    if is_json:
-        sys.stdout.write(as_json(engine.bundle, answers))
-    elif is_csv:
-        sys.stdout.write(as_csv(card, answers))
-    else:
-        print_tables(answers, decided_at)
-    _end(answers)
+    form: _Form = "json" if is_json else "csv" if is_csv else "table"
+    num_refused = _print(engine.bundle, _answers(engine, files, wanted, not no_input_gate, form), form, decided_at)
+    if num_refused:
+        console.say(f"{num_refused} of {len(files)} files refused")
+        raise typer.Exit(SOME_REFUSED)
 
 
 @dataclass(frozen=True)
@@ -133,32 +130,46 @@ def _decided_at(card: "Card", name: str | None) -> str | None:
     return name
 
 
-def _answers(engine: "Engine", files: Sequence[Path], wanted: _WantedPictures, checks_input: bool) -> "list[Answer]":
+def _answers(
+    engine: "Engine", files: Sequence[Path], wanted: _WantedPictures, checks_input: bool, form: _Form
+) -> "Iterator[Answer]":
+    """One answer a file, as soon as it is there."""
     from pocketcxr.apps.cli.prediction_output import Answer, printable
     from pocketcxr.domain.prediction import Refusal
     from pocketcxr.runtime.predict import predict_files
 
-    answers = []
-    with console.progress_bars() if len(files) > 1 else nullcontext(silent) as progress:
-        for result in predict_files(engine, files, checks_input):
+    # On a terminal the answers themselves show how far it is, and a bar below them would be torn by each.
+    has_bar = len(files) > 1 and (form == "json" or not sys.stdout.isatty())
+    with console.progress_bars() if has_bar else nullcontext(silent) as progress:
+        for number, result in enumerate(predict_files(engine, files, checks_input), start=1):
             if isinstance(result, Refusal):
-                answers.append(Answer(result, {}))
+                yield Answer(result, {})
             else:
                 for warning in result.warnings:
                     console.say(f"warning: {printable(warning.message)}")
-                answers.append(Answer(result.prediction, _draw(result, wanted)))
-            progress("predict", len(answers), len(files))
-    return answers
+                yield Answer(result.prediction, _draw(result, wanted), result.warnings, result.is_checked)
+            progress("predict", number, len(files))
 
 
-def _end(answers: "Sequence[Answer]") -> None:
-    """Ends the command with SOME_REFUSED where that is so."""
+def _print(bundle: "Bundle", answers: "Iterable[Answer]", form: _Form, decided_at: str | None) -> int:
+    """Writes the answers to stdout, each as soon as it is there unless they are one document; how many are refusals."""
+    from pocketcxr.apps.cli.prediction_output import as_json, csv_header, csv_row, print_table
     from pocketcxr.domain.prediction import Refusal
 
-    num_refused = sum(isinstance(answer.result, Refusal) for answer in answers)
-    if num_refused:
-        console.say(f"{num_refused} of {len(answers)} files refused")
-        raise typer.Exit(SOME_REFUSED)
+    if form == "json":
+        answers = list(answers)
+        sys.stdout.write(as_json(bundle, answers))
+    elif form == "csv":
+        sys.stdout.write(csv_header(bundle.card))
+    num_refused = 0
+    for answer in answers:
+        num_refused += isinstance(answer.result, Refusal)
+        if form == "csv":
+            sys.stdout.write(csv_row(bundle.card, answer))
+            sys.stdout.flush()
+        elif form == "table":
+            print_table(answer, decided_at)
+    return num_refused
 
 
 def _draw(scored: "Scored", wanted: _WantedPictures) -> dict[str, str]:

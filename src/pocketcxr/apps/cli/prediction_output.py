@@ -15,6 +15,7 @@ from pocketcxr.apps.cli import console
 from pocketcxr.domain.prediction import Decision, FindingScore, Prediction, Refusal
 from pocketcxr.runtime.bundle import Bundle
 from pocketcxr.runtime.card import NOTICE, Card
+from pocketcxr.runtime.input_gate import InputWarning
 from pocketcxr.runtime.score_columns import score_cells, score_columns
 
 JSON_VERSION = 1
@@ -29,6 +30,9 @@ class Answer:
     result: Prediction | Refusal
     pictures: Mapping[str, str]
     """Path of the heatmap picture by finding."""
+    warnings: Sequence[InputWarning] = ()
+    is_checked: bool = False
+    """Whether an input gate was asked what a scored file shows."""
 
 
 def as_json(bundle: Bundle, answers: Sequence[Answer]) -> str:
@@ -48,49 +52,53 @@ def as_json(bundle: Bundle, answers: Sequence[Answer]) -> str:
     return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
 
-def as_csv(card: Card, answers: Sequence[Answer]) -> str:
-    """One line a file: path, status ("scored" or the refusal's code), message, then the columns of score_columns.
+def csv_header(card: Card) -> str:
+    """The first line: path, status ("scored" or the refusal's code), message, then the columns of score_columns."""
+    return _line(["path", "status", "message", *score_columns(card)])
+
+
+def csv_row(card: Card, answer: Answer) -> str:
+    """One file's line; message is why it was refused, or what is odd about it though it was scored.
 
     The cells are empty where the file was refused or the model never learnt the finding.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    columns = score_columns(card)
-    writer.writerow(["path", "status", "message", *columns])
-    for answer in answers:
-        match answer.result:
-            case Refusal(path, code, message):
-                row = [path, code.value, message, *("" for _ in columns)]
-            case Prediction(path, scores):
-                row = [path, "scored", "", *score_cells(card, scores)]
-        writer.writerow([printable(cell) for cell in row])
-    return text.getvalue()
+    match answer.result:
+        case Refusal(path, code, message):
+            return _line([path, code.value, message, *("" for _ in score_columns(card))])
+        case Prediction(path, scores):
+            warnings = "; ".join(warning.message for warning in answer.warnings)
+            return _line([path, "scored", warnings, *score_cells(card, scores)])
 
 
-def print_tables(answers: Sequence[Answer], operating_point: str | None = None) -> None:
-    """Every file's findings, the most probable first, or why it was refused, on stdout.
+def print_table(answer: Answer, operating_point: str | None = None) -> None:
+    """The file's findings, the most probable first, or why it was refused, on stdout.
 
     With decisions at the operating point of that name, where one is given.
     """
-    for answer in answers:
-        path = escape(printable(answer.result.path))
-        console.stdout.print(f"[bold]{path}[/]", soft_wrap=True, highlight=False)
-        match answer.result:
-            case Refusal(code=code, message=message):
-                reason = printable(message.removeprefix(f"{answer.result.path}: "))
-                text = f"  [red]refused ({code.value})[/] {escape(reason)}"
-                console.stdout.print(text, soft_wrap=True, highlight=False)
-            case Prediction(scores=scores):
-                console.stdout.print(_table(scores, operating_point), highlight=False)
-                for finding, picture in answer.pictures.items():
-                    line = f"  [dim]{finding}:[/] {escape(printable(picture))}"
-                    console.stdout.print(line, soft_wrap=True, highlight=False)
-        console.stdout.print()
+    path = escape(printable(answer.result.path))
+    console.stdout.print(f"[bold]{path}[/]", soft_wrap=True, highlight=False)
+    match answer.result:
+        case Refusal(code=code, message=message):
+            reason = printable(message.removeprefix(f"{answer.result.path}: "))
+            text = f"  [red]refused ({code.value})[/] {escape(reason)}"
+            console.stdout.print(text, soft_wrap=True, highlight=False)
+        case Prediction(scores=scores):
+            console.stdout.print(_table(scores, operating_point), highlight=False)
+            for finding, picture in answer.pictures.items():
+                line = f"  [dim]{finding}:[/] {escape(printable(picture))}"
+                console.stdout.print(line, soft_wrap=True, highlight=False)
+    console.stdout.print()
 
 
 def printable(text: str) -> str:
     """The text with file name bytes that are no UTF-8 written as escapes, so that any stream takes it."""
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _line(cells: Sequence[str]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow([printable(cell) for cell in cells])
+    return text.getvalue()
 
 
 def _table(scores: Sequence[FindingScore], operating_point: str | None) -> Table:
@@ -137,4 +145,6 @@ def _as_data(answer: Answer) -> dict[str, object]:
                 }
                 for score in scores
             ]
-            return {"path": path, "status": "scored", "findings": findings}
+            warnings = [{"code": warning.code, "message": printable(warning.message)} for warning in answer.warnings]
+            checked = {"input_checked": answer.is_checked, "warnings": warnings}
+            return {"path": path, "status": "scored", **checked, "findings": findings}

@@ -24,6 +24,7 @@ def quickstart(
     is_json: Annotated[bool, typer.Option("--json", help="Print summary.json at the end.")] = False,
 ) -> None:
     """Simulate X-rays, train a teacher, distil a student, evaluate, explain, export and predict: the whole job."""
+    from pocketcxr.apps.cli.builds_table import print_builds
     from pocketcxr.recipes.quickstart import quickstart as run_quickstart
     from pocketcxr.recipes.quickstart_config import SHORT, QuickstartConfig
 
@@ -37,6 +38,8 @@ def quickstart(
         typer.echo(result.summary.model_dump_json(indent=2))
         return
     console.stdout.print(_table(result))
+    if result.summary.builds is not None:
+        print_builds(result.summary.builds, console.stdout)
     _say_what_next(result)
 
 
@@ -69,6 +72,7 @@ def _table(result: "QuickstartResult") -> Table:
 
 def _say_what_next(result: "QuickstartResult") -> None:
     from pocketcxr.evaluate import wording
+    from pocketcxr.recipes.export_page import builds_page
 
     for name, difference in (
         ("the student alone", result.summary.distilled_minus_alone),
@@ -81,5 +85,7 @@ def _say_what_next(result: "QuickstartResult") -> None:
         )
     console.say(wording.ONE_SEED)
     places = result.places
-    console.say(f"\nReport: {places.report}\nBundle: {places.bundle}\nTry it on an X-ray:")
+    if result.summary.builds is not None:
+        console.say(f"\nBuilds: {builds_page(places.bundle)}")
+    console.say(f"Report: {places.report}\nBundle: {places.bundle}\nTry it on an X-ray:")
     console.say(f"  .venv/bin/pocketcxr predict {places.bundle} {result.sample} --heatmaps {places.root}/heatmaps")
