@@ -32,6 +32,7 @@ from PIL import Image
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
+from _inputs import QUICKSTART, is_missing
 from pocketcxr.apps.web.api import PREFIX, build_api, running
 from pocketcxr.apps.web.api_queue import ApiSettings
 from pocketcxr.runtime.bench import processor_name
@@ -230,7 +231,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, object]:
 def main() -> None:
     """Measure, print JSON, write it where asked; exit code 1 when an answer was cut."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("bundle", type=Path)
+    parser.add_argument("bundle", type=Path, nargs="?", default=QUICKSTART / "bundle.zip")
     parser.add_argument("--json", type=Path, metavar="OUT")
     parser.add_argument("--requests", type=int, default=5000)
     parser.add_argument("--connections", type=int, default=8)
@@ -238,6 +239,8 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=1024)
     parser.add_argument("--serve", action="store_true", help="Be the server that is measured.")
     arguments = parser.parse_args()
+    if is_missing("a bundle", arguments.bundle):
+        return
     if arguments.serve:
         serve(arguments.bundle, ApiSettings(workers=arguments.workers))
         return

@@ -20,6 +20,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from _inputs import QUICKSTART, is_missing
 from pocketcxr.domain.study import Split
 from pocketcxr.evaluate.fronts import Point, front, front_plot
 from pocketcxr.evaluate.pages import template
@@ -144,12 +145,14 @@ def write_page(points: list[Point], path: Path) -> None:
 def main() -> None:
     """Score, time, print, write where asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="+", type=Path)
+    parser.add_argument("runs", nargs="*", type=Path, default=[QUICKSTART / "distilled"])
     parser.add_argument("--manifest", type=Path)
     parser.add_argument("--images", type=int, default=100 * BATCH_SIZE)
     parser.add_argument("--json", type=Path, metavar="OUT")
     parser.add_argument("--html", type=Path, metavar="OUT")
     arguments = parser.parse_args()
+    if is_missing("trained runs", *arguments.runs):
+        return
     builds = [one for root in arguments.runs for one in builds_of(root, arguments.manifest, arguments.images)]
     points = [
         Point(f"{build.name}, {build.engine}", cost, build.auroc, None, None, "model")
