@@ -86,6 +86,7 @@ def test_a_net_that_int8_breaks_gets_its_heatmaps_and_probabilities_back(
         torch.testing.assert_close(value, weights[name], rtol=0, atol=0)
 
 
+@pytest.mark.slow
 def test_the_runs_teacher_is_heard_while_it_can_be_opened(
     make_config: Callable[..., RunConfig], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

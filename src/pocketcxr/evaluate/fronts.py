@@ -93,7 +93,7 @@ def _grid(frame: _Frame) -> list[Markup]:
     low, high = frame.auroc
     step = _tick_step(high - low)
     parts = []
-    for index in range(round((high - low) / step) + 1):
+    for index in range(math.floor((high - low) / step + 1e-9) + 1):
         value = low + index * step
         y = frame.y(value)
         parts.append(Markup('<line class="grid" x1="{}" y1="{}" x2="{}" y2="{}"/>').format(_LEFT, y, WIDTH - _RIGHT, y))

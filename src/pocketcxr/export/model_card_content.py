@@ -250,8 +250,9 @@ def _standing_out(one: Metric) -> StandingOut:
 
 def _builds(gate: ExportGate) -> Iterator[BuildRow]:
     for place, build in enumerate(gate.builds):
-        is_mixed = build.precision == "int8" and build.num_float_layers
-        name = f"int8, {build.num_float_layers} of {build.num_layers} layers in float" if is_mixed else build.precision
+        name = f"{build.precision} after qat" if build.fine_tuning else build.precision
+        if build.precision == "int8" and build.num_float_layers:
+            name += f", {build.num_float_layers} of {build.num_layers} layers in float"
         verdict = "; ".join(build.failures) if build.failures else "passes"
         yield BuildRow(name, build, "passes and is shipped" if place == gate.shipped else verdict)
 

@@ -52,7 +52,8 @@ def named(build: BuildMeasurement) -> str:
     """The build's name, with the layers it computes in float where INT8 was tried again."""
     if build.precision != "int8":
         return build.precision
-    return f"int8, {build.num_float_layers} of {build.num_layers} layers float"
+    trained = "int8 after qat" if build.fine_tuning else "int8"
+    return f"{trained}, {build.num_float_layers} of {build.num_layers} layers float"
 
 
 def headers(gate: ExportGate) -> tuple[str, ...]:

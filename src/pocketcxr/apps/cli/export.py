@@ -27,12 +27,17 @@ def export(
         bool,
         typer.Option("--input-gate/--no-input-gate", help="Whether the bundle refuses what is no frontal chest X-ray."),
     ] = True,
+    is_retrained: Annotated[
+        bool | None,
+        typer.Option("--qat/--no-qat", help="Train INT8's weights on while rounded; else where INT8 fails alone."),
+    ] = None,
     is_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Write a run's best weights as a bundle, in the fastest build that keeps the numbers. Research use only.
 
     fp16 and INT8 are measured on this machine and judged against fp32 on validation images: AUROC, probabilities,
-    decisions, heatmaps. INT8 that loses too much is tried again with its worst layers in float.
+    decisions, heatmaps. INT8 that loses too much is tried again with its worst layers in float, at last with
+    its weights trained on while they are rounded.
     """
     for module in ("torch", "onnx", "onnxscript", "cyclonedx"):
         require(module, "train", "export")
@@ -41,7 +46,7 @@ def export(
     from pocketcxr.recipes.export_summary import summarise
 
     precisions = _precisions(builds)
-    gate = GateOptions(builds=precisions, num_images=gate_images) if has_gate else None
+    gate = GateOptions(builds=precisions, num_images=gate_images, is_retrained=is_retrained) if has_gate else None
     with console.progress_bars() as progress:
         recipe.export(run, out, progress, recipe.ExportOptions(manifest, gate, has_input_gate))
     summary = summarise(out)
