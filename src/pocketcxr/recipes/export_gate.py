@@ -30,12 +30,11 @@ from pocketcxr.recipes.run_calibration import open_validation
 from pocketcxr.recipes.runs import LoadedRun
 from pocketcxr.runtime.bench import processor_name
 from pocketcxr.runtime.card import MODEL, Build, Builds
-from pocketcxr.runtime.card_gate import BuildMeasurement, ExportGate, GateLimits, Precision
+from pocketcxr.runtime.card_gate import PRECISIONS, BuildMeasurement, ExportGate, GateLimits, Precision
 
 logger = logging.getLogger(__name__)
 
 STAGE = "builds"
-PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
 SLACK = 2.0
 """A shipped build may deviate on another machine this many times as far from the golden vectors as on this one."""
 
@@ -44,7 +43,7 @@ SLACK = 2.0
 class GateOptions:
     """Which builds are tried and what they must keep."""
 
-    builds: tuple[Precision, ...] = PRECISIONS
+    builds: tuple[Precision, ...] = tuple(PRECISIONS.values())
     num_images: int = 400
     """Validation images to judge on, at most."""
     num_calibration_images: int = 64

@@ -1,12 +1,14 @@
 """The part of a card that says which builds were tried, what each costs and keeps, and why one of them is shipped."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, Field
 
 from pocketcxr.runtime.card_calibration import Interval
 
 Precision = Literal["fp32", "fp16", "int8"]
+PRECISIONS: dict[str, Precision] = {name: name for name in get_args(Precision)}
+"""By name, in falling exactness."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 

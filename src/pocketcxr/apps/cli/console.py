@@ -20,6 +20,9 @@ from pocketcxr.domain import progress as listening
 stderr = Console(stderr=True)
 stdout = Console()
 
+SIMULATED = "This model was trained on simulated radiographs: what it says of a real X-ray means nothing."
+"""Said before anything that such a model says."""
+
 
 def complain(message: str) -> None:
     """Print an error to stderr."""

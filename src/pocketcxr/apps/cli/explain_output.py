@@ -54,7 +54,7 @@ def explain_files(
         results = files_recipe.explain_files(source, files, options, out, progress)
     console.say(RESEARCH_ONLY)
     if results.is_simulated:
-        console.say("This model was trained on simulated radiographs: what it says of a real X-ray means nothing.")
+        console.say(console.SIMULATED)
     if is_json:
         typer.echo(json.dumps(_document(source, options, results), indent=2, allow_nan=False))
     else:

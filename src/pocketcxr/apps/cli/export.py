@@ -57,12 +57,13 @@ def export(
 
 
 def _precisions(text: str) -> "tuple[Precision, ...]":
-    known: dict[str, Precision] = {"fp32": "fp32", "fp16": "fp16", "int8": "int8"}
+    from pocketcxr.runtime.card_gate import PRECISIONS
+
     names = [name.strip() for name in text.split(",")]
-    unknown = [name for name in names if name not in known]
+    unknown = [name for name in names if name not in PRECISIONS]
     if unknown:
-        raise UsageError(f"--builds {text}: {unknown[0]!r} is no build; available: {', '.join(known)}")
-    return tuple(known[name] for name in names)
+        raise UsageError(f"--builds {text}: {unknown[0]!r} is no build; available: {', '.join(PRECISIONS)}")
+    return tuple(PRECISIONS[name] for name in names)
 
 
 def _tell(summary: "ExportSummary") -> None:

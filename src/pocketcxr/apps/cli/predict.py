@@ -102,7 +102,7 @@ def _say_what_it_is(card: "Card") -> None:
 
     console.say(f"{NOTICE} {_calibration(card)}")
     if card.is_simulated:
-        console.say("This model was trained on simulated radiographs: what it says of a real X-ray means nothing.")
+        console.say(console.SIMULATED)
 
 
 def _calibration(card: "Card") -> str:

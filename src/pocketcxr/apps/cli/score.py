@@ -55,7 +55,7 @@ def score(
     engine = open_engine(open_bundle(bundle, trusted_key), threads)
     console.say(NOTICE)
     if engine.bundle.card.is_simulated:
-        console.say("This model was trained on simulated radiographs: what it says of a real X-ray means nothing.")
+        console.say(console.SIMULATED)
     say_what_is_checked(engine.bundle, no_input_gate)
     began = time.monotonic()
     with console.progress_bars() as progress:

@@ -80,10 +80,11 @@ def serve(
 
 
 def _precision(text: str | None) -> "Precision | None":
-    known: dict[str, Precision] = {"fp32": "fp32", "fp16": "fp16", "int8": "int8"}
-    if text is not None and text not in known:
-        raise UnknownNameError.of("precision", text, known)
-    return None if text is None else known[text]
+    from pocketcxr.runtime.card_gate import PRECISIONS
+
+    if text is not None and text not in PRECISIONS:
+        raise UnknownNameError.of("precision", text, PRECISIONS)
+    return None if text is None else PRECISIONS[text]
 
 
 def _check_options(export: Path | None, of_the_server: Mapping[str, bool]) -> None:
@@ -97,7 +98,7 @@ def _say_what_it_is(bundle: "Bundle", precision: "Precision") -> None:
 
     console.say(f"{NOTICE} Bundle {bundle.card.name}, {precision}, SHA-256 {bundle.digest[:12]}...")
     if bundle.card.is_simulated:
-        console.say("This model was trained on simulated radiographs: what it says of a real X-ray means nothing.")
+        console.say(console.SIMULATED)
 
 
 def _export(site: "Site", folder: Path) -> None:
