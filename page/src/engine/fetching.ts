@@ -4,15 +4,21 @@ import { OpenFailure } from "./failure";
 /** Called as bytes of a file arrive: how many so far, and how many there will be (null: the server does not say). */
 export type OnBytes = (loaded: number, total: number | null) => void;
 
+/** How a cached copy is used: "no-cache" after the server has agreed, "reload" never. */
+export type CacheUse = "no-cache" | "reload";
+
 /** The bytes of the file at `url`. Throws OpenFailure. */
-export type FetchFile = (url: string, onBytes: OnBytes) => Promise<Uint8Array<ArrayBuffer>>;
+export type FetchFile = (url: string, onBytes: OnBytes, cache: CacheUse) => Promise<Uint8Array<ArrayBuffer>>;
+
+/** The same, for who does not count bytes. */
+export type ReadUrl = (url: string, cache?: CacheUse) => Promise<Uint8Array<ArrayBuffer>>;
 
 const NOT_FOUND = 404;
 
-/** The file at `url` as the server has it now: a cached copy is used after the server has agreed. */
-export async function fetchFile(url: string, onBytes: OnBytes): Promise<Uint8Array<ArrayBuffer>> {
+/** The file at `url` as the server has it now. */
+export async function fetchFile(url: string, onBytes: OnBytes, cache: CacheUse): Promise<Uint8Array<ArrayBuffer>> {
   try {
-    const response = await fetch(url, { cache: "no-cache", credentials: "same-origin" });
+    const response = await fetch(url, { cache, credentials: "same-origin" });
     if (response.status === NOT_FOUND) throw new OpenFailure("damaged-bundle", `${url} is missing; copy it again`);
     if (!response.ok) throw new OpenFailure("unreachable", `${url}: the server answers ${response.status}`);
     return await received(response, onBytes);
@@ -55,7 +61,7 @@ function joined(chunks: Uint8Array[], numBytes: number): Uint8Array<ArrayBuffer>
 }
 
 /** `fetch` with the bytes of all files told to `report` together; the total is null until every open file has one. */
-export function counted(fetch: FetchFile, report: OnBytes): (url: string) => Promise<Uint8Array<ArrayBuffer>> {
+export function counted(fetch: FetchFile, report: OnBytes): ReadUrl {
   const files = new Map<string, { loaded: number; total: number | null }>();
   const tell = (): void => {
     let [loaded, total]: [number, number | null] = [0, 0];
@@ -65,12 +71,13 @@ export function counted(fetch: FetchFile, report: OnBytes): (url: string) => Pro
     }
     report(loaded, total);
   };
-  return async (url) => {
+  return async (url, cache = "no-cache") => {
     files.set(url, { loaded: 0, total: null });
-    const bytes = await fetch(url, (loaded, total) => {
+    const onBytes: OnBytes = (loaded, total) => {
       files.set(url, { loaded, total });
       tell();
-    });
+    };
+    const bytes = await fetch(url, onBytes, cache);
     files.set(url, { loaded: bytes.length, total: bytes.length });
     tell();
     return bytes;

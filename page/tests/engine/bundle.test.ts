@@ -51,6 +51,20 @@ test("any changed byte of any verified file is found", async () => {
   }
 });
 
+test("a stale copy in a cache is not the last word", async () => {
+  const files = siteOf(SITE_FILES);
+  for (const name of ["card.json", "card.sha256", "model.onnx"]) {
+    const url = `${SITE}bundle/${name}`;
+    const asked: string[] = [];
+    const bundle = await openBundle(SITE, async (one, cache = "no-cache") => {
+      if (one === url) asked.push(cache);
+      return one === url && cache === "no-cache" ? encoded("stale") : files[one];
+    });
+    expect(new TextDecoder().decode(await bundle.read("model.onnx"))).toBe("a model");
+    expect(asked).toEqual(["no-cache", "reload"]);
+  }
+});
+
 test("a newer card is told apart from a damaged one", async () => {
   expect(await reasonOf(siteOf(SITE_FILES, { schema_version: 3 }))).toBe("newer-bundle");
   expect(await reasonOf(siteOf(SITE_FILES, { schema_version: 1 }))).toBe("none");

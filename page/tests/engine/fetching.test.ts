@@ -37,7 +37,7 @@ afterAll(() => {
 
 async function fetched(name: string): Promise<{ bytes: Uint8Array; reports: [number, number | null][] }> {
   const reports: [number, number | null][] = [];
-  const bytes = await fetchFile(`${site}${name}`, (loaded, total) => reports.push([loaded, total]));
+  const bytes = await fetchFile(`${site}${name}`, (loaded, total) => reports.push([loaded, total]), "no-cache");
   return { bytes, reports };
 }
 
@@ -56,7 +56,7 @@ test("an empty file is empty", async () => expect((await fetched("/empty")).byte
 
 test("a missing file, a failing server and none at all are told apart", async () => {
   const reasonOf = (url: string): Promise<string> =>
-    fetchFile(url, () => undefined).then(
+    fetchFile(url, () => undefined, "reload").then(
       () => "none",
       (error: unknown) => (error instanceof OpenFailure ? error.reason : "no OpenFailure"),
     );
