@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pocketcxr.domain.errors import ManifestError
 from pocketcxr.domain.study import Box
 from pocketcxr.evaluate.heatmaps import LocalisationSample, as_mask, energy_in_box, hottest, inside, near, pointing_game
+from pocketcxr.imaging.geometry import place_heatmap
 
 HEIGHT, WIDTH = 24, 32
 LAW = settings(deadline=None, max_examples=60)
@@ -59,11 +60,25 @@ def test_any_of_several_boxes_counts_and_overlap_counts_once() -> None:
     assert energy_in_box(heatmap, [Box(4, 3, 2, 2), Box(4, 3, 1, 1)]) == 1.0
 
 
-def test_of_equally_hot_pixels_the_first_in_reading_order_is_taken() -> None:
+def test_of_equally_hot_pixels_the_one_nearest_to_the_middle_is_taken() -> None:
     heatmap = np.zeros((HEIGHT, WIDTH), dtype=np.float32)
     heatmap[5, 9] = heatmap[5, 2] = heatmap[9, 0] = 1
-    assert pointing_game(heatmap, [Box(2, 5, 1, 1)])
-    assert not pointing_game(heatmap, [Box(9, 5, 1, 1), Box(0, 9, 1, 1)])
+    assert pointing_game(heatmap, [Box(9, 5, 1, 1)])
+    assert not pointing_game(heatmap, [Box(2, 5, 1, 1), Box(0, 9, 1, 1)])
+    heatmap[5, 2] += 1e-3  # more than rounding
+    assert hottest(heatmap) == (2.5, 5.5)
+
+
+@LAW
+@given(st.integers(0, 2**32 - 1), st.integers(2, 9), st.integers(40, 90))
+def test_the_hottest_point_of_a_coarse_map_is_where_its_hottest_cell_is(seed: int, cells: int, side: int) -> None:
+    rng = np.random.default_rng(seed)
+    class_map = rng.random((cells, cells), dtype=np.float32)
+    row, column = rng.integers(cells, size=2)
+    class_map[row, column] = 9  # by far: between pixels, the peak of a cell is cut
+    x, y = hottest(place_heatmap(class_map, side, side))
+    assert x == pytest.approx((column + 0.5) * side / cells, abs=1)  # in a corner, too
+    assert y == pytest.approx((row + 0.5) * side / cells, abs=1)
 
 
 def test_negative_evidence_is_no_energy_and_nothing_positive_is_none() -> None:

@@ -183,15 +183,15 @@ def test_the_mean_heatmap_is_that_of_all_other_patients() -> None:
 
     def samples() -> Iterator[LocalisationSample]:
         for number, box in enumerate([left, left, right]):
-            heatmap = inside([box], SIZE, SIZE).astype(np.float32)
+            heatmap = inside([box], SIZE, SIZE) * np.float32(1 if box is left else 0.5)
             yield LocalisationSample(f"{number}.png", f"p{number}", "Mass", heatmap, (box,), SIZE, SIZE)
 
     (found,) = localise(samples(), generator(), 60).findings
     assert found.pointing.value == 1
     assert found.mean_heatmap is not None
-    # The first two see {left, right}, a tie whose first pixel is left: hits. The third sees left twice.
+    # The first two see {left, right}, of which left is hotter: hits. The third sees left twice.
     assert found.mean_heatmap.pointing == pytest.approx(2 / 3)
-    assert found.mean_heatmap.energy == pytest.approx((0.5 + 0.5 + 0) / 3, abs=0.02)
+    assert found.mean_heatmap.energy == pytest.approx((2 / 3 + 2 / 3 + 0) / 3, abs=0.02)
     assert found.over_mean_heatmap is not None
     assert found.over_mean_heatmap.pointing.value == pytest.approx(1 / 3)
 

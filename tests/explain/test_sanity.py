@@ -100,6 +100,14 @@ def test_a_net_replaced_by_itself_stays_itself(images: Tensor) -> None:
     assert [stage.beyond_noise for stage in report.stages] == pytest.approx([1, 1, 1])
 
 
+def test_a_reference_does_not_lend_trained_maps_to_random_weights(images: Tensor) -> None:
+    net = SmallNet(0)
+    net.head.reference.put(50 * torch.randn(NUM_FINDINGS, 10, 10, generator=torch.Generator().manual_seed(0)))
+    report = cascading_randomisation(net, FRESH, maps_of, images)
+    assert report.is_passed
+    assert net.head.reference.maps.numel() > 0
+
+
 def test_the_last_stage_is_the_fresh_net_with_its_running_statistics() -> None:
     config = NetConfig(name="eeea-net-c2-map", output_stride=16)
     net, fresh = (build(config, NUM_FINDINGS, seed=seed) for seed in (1, 2))

@@ -17,11 +17,12 @@ FINDINGS = ("Effusion", "Nodule", "Mass")
 
 @pytest.fixture(scope="session")
 def source() -> NetToExport:
-    """A net of 0.1 M parameters with random weights, strong enough for its logits to be of size 1."""
+    """A net of 0.1 M parameters with random weights, strong enough for its logits to be of size 1, and a reference."""
     net = build(NetConfig(name="test_efficientnet"), num_findings=len(FINDINGS))
     assert isinstance(net, TimmNet)
     with torch.no_grad():
         net.head.maps.weight.mul_(100)
+    net.head.reference.put(torch.randn(len(FINDINGS), 2, 2, generator=torch.Generator().manual_seed(0)))
     return NetToExport("test_efficientnet", net, PreprocessSpec(size=64, mean=0.4, std=0.2), FINDINGS)
 
 

@@ -14,6 +14,7 @@ from pocketcxr.models.config import Pooling
 from pocketcxr.models.heads import (
     ClassMapHead,
     PaperHead,
+    Reference,
     attention_maps,
     hard_swish_slope,
     log_sum_exp_maps,
@@ -185,3 +186,48 @@ def test_class_maps_can_be_learnt_from(head: torch.nn.Module) -> None:
     head(x).class_maps.square().sum().backward()
     assert x.grad is not None
     assert x.grad.abs().max() > 0
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    seed=st.integers(0, 10_000),
+    side=st.integers(1, 7),
+    measured_on=st.integers(1, 7),
+    pooling=st.sampled_from(POOLINGS),
+)
+def test_a_reference_moves_evidence_from_place_to_place_and_leaves_the_logit(
+    seed: int, side: int, measured_on: int, pooling: Pooling
+) -> None:
+    head = pooling_head(pooling).eval()
+    plain = head(features(seed, side=side))
+    measured = 3 + torch.randn(5, measured_on, measured_on, generator=torch.Generator().manual_seed(seed))
+    head.reference.put(measured)
+    output = head(features(seed, side=side))
+    assert torch.equal(output.logits, plain.logits)
+    torch.testing.assert_close(output.class_maps.mean((2, 3)), output.logits, rtol=1e-5, atol=1e-5)
+    if side == measured_on:
+        expected = plain.class_maps - measured + measured.mean((1, 2), keepdim=True)
+        torch.testing.assert_close(output.class_maps, expected)
+
+
+def test_what_every_image_shows_is_nowhere_in_the_difference() -> None:
+    head = pooling_head("mean").eval()
+    shown = features(0, batch=1)
+    head.reference.put(head(shown).class_maps[0])
+    output = head(shown)
+    torch.testing.assert_close(output.class_maps, output.logits[:, :, None, None].expand_as(output.class_maps))
+
+
+@pytest.mark.parametrize("head", [ClassMapHead(12, 5), PaperHead(12, 8, 5)], ids=["class-map", "paper"])
+def test_a_reference_is_no_weight_and_can_be_cleared(head: ClassMapHead | PaperHead) -> None:
+    head.eval()
+    before, names = head(features(1)), head.state_dict().keys()
+    reference = Reference.of(head)
+    assert reference is not None
+    reference.put(torch.randn(5, 4, 4, generator=torch.Generator().manual_seed(0)))
+    assert head.state_dict().keys() == names
+    changed = head(features(1))
+    assert not torch.equal(changed.class_maps, before.class_maps)
+    assert torch.equal(changed.logits, before.logits)
+    reference.clear()
+    assert torch.equal(head(features(1)).class_maps, before.class_maps)

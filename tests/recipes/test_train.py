@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from pocketcxr.domain.errors import CheckpointError, ConfigError, EmptyCohortError, PocketCxrError, UsageError
+from pocketcxr.models.heads import Reference
 from pocketcxr.models.outputs import ModelOutput
 from pocketcxr.recipes.distill import distill
 from pocketcxr.recipes.run_config import RunConfig
@@ -17,6 +18,7 @@ from pocketcxr.recipes.teachers import open_teacher
 from pocketcxr.recipes.train import open_cohorts, train
 from pocketcxr.train.log import read_metrics
 from pocketcxr.train.run_dir import RunDir
+from pocketcxr.train.weights import read_weights
 
 MakeConfig = Callable[..., RunConfig]
 
@@ -39,6 +41,22 @@ def test_a_run_holds_what_the_next_stage_needs(make_config: MakeConfig, tmp_path
     assert summary["result"]["steps"] == 4  # type: ignore[index]
     assert summary["device"] == "cpu"
     assert (tmp_path / "runs" / "cache").is_dir()
+
+
+def test_a_loaded_net_shows_the_difference_from_its_reference(make_config: MakeConfig, tmp_path: Path) -> None:
+    loaded = load_run(train(make_config(), tmp_path / "run"))
+    assert loaded.header.num_reference_images > 0
+    images = torch.randn(2, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    shown = loaded.net(images)
+    reference = Reference.of(loaded.net)
+    assert reference is not None
+    reference.clear()
+    plain = loaded.net(images)
+    assert torch.equal(shown.logits, plain.logits)
+    measured = read_weights(loaded.run.best).reference
+    assert measured is not None
+    level = measured.mean((1, 2), keepdim=True)
+    torch.testing.assert_close(shown.class_maps, plain.class_maps - measured + level)
 
 
 def test_a_finished_run_returns_at_once_and_other_settings_are_refused(make_config: MakeConfig, tmp_path: Path) -> None:

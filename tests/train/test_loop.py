@@ -21,6 +21,7 @@ from pocketcxr.train.log import read_metrics
 from pocketcxr.train.loop import fit
 from pocketcxr.train.run_dir import RunDir
 from pocketcxr.train.team import Team
+from pocketcxr.train.validate import validate
 from pocketcxr.train.weights import read_weights
 
 MakeJob = Callable[..., FitJob]
@@ -110,13 +111,21 @@ def test_every_step_logs_every_term_and_every_evaluation_its_auroc(make_job: Mak
 
 def test_the_kept_weights_are_those_of_the_best_evaluation(make_job: MakeJob, run: RunDir) -> None:
     result = fit(make_job(), run)
-    header, weights = read_weights(run.best)
+    header, weights, _ = read_weights(run.best)
     evaluations = [record for record in read_metrics(run.metrics) if "validation_auroc" in record]
     best = max(evaluations, key=lambda record: (record["validation_auroc"] or 0, -(record["step"] or 0)))
     assert (header.step, header.validation_auroc) == (best["step"], best["validation_auroc"])
     assert (result.best_step, result.best_auroc) == (header.step, header.validation_auroc)
     assert header.is_averaged
     assert weights.keys() == make_job().net.state_dict().keys()
+
+
+def test_the_reference_that_is_kept_is_of_the_kept_weights(make_job: MakeJob, run: RunDir) -> None:
+    job = make_job()
+    fit(job, run)
+    header, weights, reference = read_weights(run.best)
+    assert header.num_reference_images == len(job.validation)
+    torch.testing.assert_close(reference, validate(make_job().net, weights, job.validation, 8).reference)
 
 
 def test_adapters_are_checkpointed_but_not_kept(make_job: MakeJob, run: RunDir) -> None:

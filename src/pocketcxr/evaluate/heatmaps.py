@@ -22,6 +22,9 @@ TOLERANCE = 0.03
 """Share of the image's longer side that the pointing game's tolerance is: 15 pixels on the images of PASCAL VOC, whose
 longer side is 500 (Zhang et al. 2018, section 5.1; TorchRay's PointingGame has the same 15)."""
 
+ROUNDING = 1e-5
+"""Of a heatmap's range: pixels that differ by less are equally hot. Means of float32 maps are off by less than that."""
+
 EDGE_TOLERANCE_PX = 1.0
 """Boxes come rounded: so far may one reach beyond its image, as in a manifest."""
 
@@ -112,9 +115,16 @@ def as_mask(region: Region, height: int, width: int) -> NDArray[np.bool_]:
 
 
 def hottest(heatmap: NDArray[np.floating]) -> tuple[float, float]:
-    """(x, y), the centre of the hottest pixel; of equally hot ones the first in reading order."""
-    row, column = np.unravel_index(np.argmax(heatmap), heatmap.shape)
-    return float(column) + 0.5, float(row) + 0.5
+    """(x, y), the centre of the hottest pixel; of equally hot ones that nearest to the image's centre.
+
+    A coarse map is constant from the centre of an outer cell to the image's edge (imaging.geometry.place_heatmap), so
+    its hottest point is where that cell is, and not in the image's corner. Equal is what differs by rounding alone.
+    """
+    highest, lowest = float(heatmap.max()), float(heatmap.min())
+    rows, columns = np.nonzero(heatmap >= highest - ROUNDING * (highest - lowest))
+    height, width = heatmap.shape
+    nearest = np.argmin((2 * rows + 1 - height) ** 2 + (2 * columns + 1 - width) ** 2)
+    return float(columns[nearest]) + 0.5, float(rows[nearest]) + 0.5
 
 
 def pointing_game(heatmap: NDArray[np.floating], region: Region, tolerance_px: float = 0.0) -> bool:

@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pocketcxr.domain.study import Box
-from pocketcxr.evaluate.heatmaps import TOLERANCE, LocalisationSample, energy_in_box, inside, near, pointing_game
+from pocketcxr.evaluate.heatmaps import (
+    TOLERANCE,
+    LocalisationSample,
+    energy_in_box,
+    hottest,
+    inside,
+    near,
+    pointing_game,
+)
 from pocketcxr.evaluate.localisation_curves import average_precision, ious, ranked
 
 GRID = 65
@@ -129,7 +137,8 @@ def _on_grid_score(heatmap: NDArray[np.float64], of: Observed) -> HeatmapScore:
     """The score of a heatmap [GRID, GRID] on the sample's region, by the grid's cells."""
     on_grid, is_near = fixed_hits([of.on_grid, of.near_grid]).astype(np.bool_)
     mask = on_grid.reshape(GRID, GRID)
-    point, values, energy = int(heatmap.argmax()), ranked(heatmap, mask), energy_in_box(heatmap, mask)
+    (x, y), values, energy = hottest(heatmap), ranked(heatmap, mask), energy_in_box(heatmap, mask)
+    point = int(y) * GRID + int(x)
     return HeatmapScore(
         is_hit=bool(on_grid[point]),
         is_near=bool(is_near[point]),

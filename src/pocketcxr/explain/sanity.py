@@ -19,6 +19,7 @@ from torch import Tensor
 
 from pocketcxr.domain.errors import ConfigError
 from pocketcxr.explain.map_similarity import MapSimilarity, alike, beyond_noise, noise_floor, similarity_of
+from pocketcxr.models.heads import Reference
 from pocketcxr.models.outputs import Net
 
 ExplainNet = Callable[[Net, Float[Tensor, "b c s s"]], NDArray[np.float32]]
@@ -103,13 +104,15 @@ def cascading_randomisation(
     layers are taken in the order in which the net registers them, running statistics included. `net` is copied, never
     changed. Raises ConfigError where a fresh net has other tensors.
     """
-    layers = [name for name, module in net.named_modules() if _own(module)]
+    layers = [name for name, module in net.named_modules() if _own(module) and not isinstance(module, Reference)]
     _check(net, fresh)
     original = explain(net, images)
     ends = np.unique([1, *np.linspace(1, len(layers), cascade.num_stages).round().astype(int)]).tolist()
     found: list[list[NDArray[np.float64]]] = [[] for _ in ends]
     for other in fresh:
         changed, start = deepcopy(net), 0
+        if (reference := Reference.of(changed)) is not None:
+            reference.clear()  # it was measured on the trained weights, and would lend their maps to random ones
         for stage, end in enumerate(ends):
             for name in layers[::-1][start:end]:
                 _replace(changed, other, name)

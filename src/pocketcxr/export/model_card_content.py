@@ -191,8 +191,18 @@ def _training(training: Mapping[str, JsonValue]) -> Facts:
         ("Steps", _number(training, "steps")),
         ("Images a step", _number(training, "batch_size")),
         ("Kept step", _number(training, "step")),
+        ("Reference of the heatmaps", _reference(training)),
     ]
     return tuple((word, text) for word, text in pairs if text)
+
+
+def _reference(training: Mapping[str, JsonValue]) -> str | None:
+    """What heatmaps are a difference from; cards of before there was a reference say nothing."""
+    if "num_reference_images" not in training:
+        return None
+    if not training["num_reference_images"]:
+        return "none: heatmaps are the plain class maps"
+    return f"what the net expects without the finding, over {_number(training, 'num_reference_images')} images"
 
 
 def _policy(labels: JsonValue) -> str | None:

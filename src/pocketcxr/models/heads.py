@@ -17,6 +17,46 @@ LOG_SUM_EXP_SHARPNESS = 5.0
 """r of log_sum_exp_maps, in 1 / logit: 0 would be the mean, infinity the maximum."""
 
 
+class Reference(nn.Module):
+    """Takes from every class map what the net says of an image without the finding, place by place.
+
+    Nets speak louder at some places than at others, whatever the image shows: borders are padded, hearts are always
+    there. The difference from a reference is what this image adds (DeepLIFT's rule, Shrikumar et al., ICML 2017). The
+    reference's own mean is left out, so maps keep their mean and with it the logit. train/validate.py measures it.
+    """
+
+    maps: Tensor
+    """[finding, h, w], each of mean 0; empty before it is measured, and then nothing is taken away. No weight: it is
+    not learnt, averaged or randomised with them, and kept apart from them on disk."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("maps", torch.empty(0), persistent=False)
+
+    @staticmethod
+    def of(net: nn.Module) -> "Reference | None":
+        """The one in the head of a net of ours."""
+        return next((module for module in net.modules() if isinstance(module, Reference)), None)
+
+    def put(self, maps: Float[Tensor, "finding h w"]) -> None:
+        """Take `maps` away from now on, but for the mean of each."""
+        self.maps = (maps - maps.mean(dim=(1, 2), keepdim=True)).float()
+
+    def clear(self) -> None:
+        """Take nothing away from now on."""
+        self.maps = self.maps.new_empty(0)
+
+    def forward(self, class_maps: Float[Tensor, "b finding h w"]) -> Float[Tensor, "b finding h w"]:
+        """The difference; on another grid than it was measured on, of the reference stretched bilinearly."""
+        if self.maps.numel() == 0:
+            return class_maps
+        maps = self.maps
+        if class_maps.shape[2:] != maps.shape[1:]:
+            stretched = functional.interpolate(maps[None], size=class_maps.shape[2:], mode="bilinear")[0]
+            maps = stretched - stretched.mean(dim=(1, 2), keepdim=True)
+        return class_maps - maps
+
+
 class ClassMapHead(nn.Module):
     """1x1 convolution to one map of evidence a finding, pooled; the class map's spatial mean is the logit.
 
@@ -29,6 +69,7 @@ class ClassMapHead(nn.Module):
         super().__init__()
         self.drop_rate, self.pooling = drop_rate, pooling
         self.maps = nn.Conv2d(channels, num_findings, kernel_size=1)
+        self.reference = Reference()
         nn.init.normal_(self.maps.weight, std=0.01)
         assert self.maps.bias is not None
         nn.init.zeros_(self.maps.bias)
@@ -53,7 +94,7 @@ class ClassMapHead(nn.Module):
                 class_maps = log_sum_exp_maps(class_maps, self.sharpness)
             case "attention":
                 class_maps = attention_maps(class_maps, self.attention(kept))
-        return ModelOutput(class_maps.mean(dim=(2, 3)), class_maps, features)
+        return ModelOutput(class_maps.mean(dim=(2, 3)), self.reference(class_maps), features)
 
 
 def log_sum_exp_maps(
@@ -100,6 +141,7 @@ class PaperHead(nn.Module):
         self.mix = nn.Linear(channels, mixed, bias=False)
         self.classifier = nn.Linear(mixed, num_findings)
         self.heatmaps = GradCamMaps()
+        self.reference = Reference()
         nn.init.kaiming_normal_(self.mix.weight, mode="fan_out", nonlinearity="relu")
         nn.init.normal_(self.classifier.weight, std=0.01)
         nn.init.zeros_(self.classifier.bias)
@@ -112,7 +154,7 @@ class PaperHead(nn.Module):
             kept = functional.dropout(torch.ones_like(mixed), self.drop_rate)
             activated, slope = activated * kept, slope * kept
         class_maps = self.heatmaps(features, slope, self.mix.weight, self.classifier.weight)
-        return ModelOutput(self.classifier(activated), class_maps, features)
+        return ModelOutput(self.classifier(activated), self.reference(class_maps), features)
 
 
 class GradCamMaps(nn.Module):

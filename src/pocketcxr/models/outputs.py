@@ -14,7 +14,8 @@ class ModelOutput(NamedTuple):
 
     logits      [b, finding], before the sigmoid
     class_maps  [b, finding, h, w], in logit units; with the class-map head their spatial mean is the logit exactly,
-                with the paper head they are Grad-CAM's weighted sum, signed (before its ReLU)
+                with the paper head they are Grad-CAM's weighted sum, signed (before its ReLU); once the net has a
+                reference (heads.Reference), their difference from it
     features    [b, channel, h, w], what the head pools
     """
 

@@ -102,7 +102,11 @@ def _facts(name: str, loaded: LoadedRun, made: _Made) -> CardFacts:
         operating_points=() if fit is None else fit.operating_points,
         gate=None if gated is None else gated.gate,
         training=header.training.model_dump(mode="json")
-        | {"step": header.step, "labels": loaded.config.labels.model_dump(mode="json")},
+        | {
+            "step": header.step,
+            "num_reference_images": header.num_reference_images,
+            "labels": loaded.config.labels.model_dump(mode="json"),
+        },
         metrics=metrics,
         groups=groups,
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 from pocketcxr.domain.errors import CheckpointError
 from pocketcxr.imaging.preprocess import PreprocessSpec
 from pocketcxr.models.build import build
+from pocketcxr.models.heads import Reference
 from pocketcxr.models.outputs import Net
 from pocketcxr.recipes.config import load_config
 from pocketcxr.recipes.run_config import RunConfig
@@ -44,9 +45,12 @@ def load_run(root: Path) -> LoadedRun:
     config = load_config(RunConfig, run.config)
     if not run.best.exists():
         raise CheckpointError(f"{root} has no best.safetensors yet: let its training reach an evaluation first")
-    header, tensors = read_weights(run.best)
+    header, tensors, measured = read_weights(run.best)
     net = build_net(header)
     copy_into(net.state_dict(), tensors, str(run.best))
+    reference = Reference.of(net)
+    if measured is not None and reference is not None:
+        reference.put(measured)
     net.eval()
     return LoadedRun(run, net, header, config)
 

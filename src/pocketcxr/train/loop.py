@@ -151,12 +151,18 @@ def _resume(stepper: Stepper, run: RunDir) -> Counters:
 
 def _evaluate(stepper: Stepper, run: RunDir, counters: Counters, record: Metrics) -> Counters:
     """Counters after scoring the validation cohort; the weights are kept if they are the best so far."""
-    auroc = stepper.validation_auroc()
+    auroc, reference = stepper.validate()
     counters = counters.after_evaluation(counters.step, auroc)
     is_best = counters.best_step == counters.step
     if is_best and stepper.team.is_first:
-        kept = {"step": counters.step, "validation_auroc": auroc, "is_averaged": stepper.job.optim.ema_decay > 0}
-        write_weights(run.best, stepper.trained.ema.tensors, stepper.job.header.model_copy(update=kept))
+        kept = {
+            "step": counters.step,
+            "validation_auroc": auroc,
+            "is_averaged": stepper.job.optim.ema_decay > 0,
+            "num_reference_images": len(stepper.job.validation),
+        }
+        header = stepper.job.header.model_copy(update=kept)
+        write_weights(run.best, stepper.trained.ema.tensors, header, reference)
     record(counters.step, {"validation_auroc": auroc, "is_best": float(is_best)})
     return counters
 

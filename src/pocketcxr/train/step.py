@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import cast
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from pocketcxr.data.batches import Batch, normalise_tensor
@@ -22,7 +23,7 @@ from pocketcxr.train.ema import Ema
 from pocketcxr.train.global_norm import batch_norm_over
 from pocketcxr.train.job import FitJob
 from pocketcxr.train.optim import build_optimiser, learning_rate_at, set_learning_rate
-from pocketcxr.train.validate import predict_logits
+from pocketcxr.train.validate import Validation, validate
 
 
 class Stepper:
@@ -84,14 +85,16 @@ class Stepper:
         if state:
             self.fabric.strategy.precision.load_state_dict(state)
 
-    def validation_auroc(self) -> float | None:
-        """Mean AUROC of the averaged weights on the validation cohort; the processes share the work."""
-        job = self.job
+    def validate(self) -> tuple[float | None, Float[Tensor, "finding h w"]]:
+        """Mean AUROC of the averaged weights on the validation cohort, and the reference of their heatmaps.
+
+        The processes share the work.
+        """
+        job, sum_of = self.job, self.team.sum_of
         with self.fabric.autocast():
-            logits = predict_logits(
-                job.net, self.trained.ema.tensors, job.validation, 2 * job.optim.batch_size, job.share
-            )
-        return mean_auroc(job.validation.labels, self.team.sum_of(torch.from_numpy(logits)).numpy())
+            own = validate(job.net, self.trained.ema.tensors, job.validation, 2 * job.optim.batch_size, job.share)
+        found = Validation(sum_of(own.logits), sum_of(own.maps_without), sum_of(own.times_without))
+        return mean_auroc(job.validation.labels, found.logits.numpy()), found.reference
 
     def _backward(self, step: int, pixels: Tensor, batch: Batch) -> dict[str, Tensor]:
         """The losses; leaves their gradients."""

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
+from jaxtyping import Float
 from pydantic import BaseModel
 from torch import Tensor
 
@@ -56,13 +58,37 @@ class ModelHeader(BaseModel, frozen=True, extra="forbid"):
     """Mean over the findings that have one."""
     is_averaged: bool = False
     """Whether the weights are a moving average."""
+    num_reference_images: int = 0
+    """Validation images the reference of the heatmaps is of; 0 in files without one."""
 
 
-def write_weights(path: Path, tensors: Mapping[str, Tensor], header: ModelHeader) -> None:
+class Weights(NamedTuple):
+    """What best.safetensors holds."""
+
+    header: ModelHeader
+    tensors: dict[str, Tensor]
+    """State of the net by name, on the CPU."""
+    reference: Float[Tensor, "finding h w"] | None
+    """What is taken from its class maps (models.heads.Reference)."""
+
+
+def write_weights(
+    path: Path,
+    tensors: Mapping[str, Tensor],
+    header: ModelHeader,
+    reference: Float[Tensor, "finding h w"] | None = None,
+) -> None:
     """Replace the weights at `path`. Raises CheckpointError when the disk refuses; then the old ones survive."""
-    write_tensors(path, tensors, header)
+    further = {} if reference is None else {_REFERENCE: reference}
+    write_tensors(path, {**tensors, **further}, header)
 
 
-def read_weights(path: Path) -> tuple[ModelHeader, dict[str, Tensor]]:
-    """Header and state of the net by name, on the CPU. Raises CheckpointError for missing, damaged or foreign files."""
-    return read_tensors(path, ModelHeader)
+def read_weights(path: Path) -> Weights:
+    """What the file holds. Raises CheckpointError for missing, damaged or foreign files."""
+    header, tensors = read_tensors(path, ModelHeader)
+    reference = tensors.pop(_REFERENCE, None)
+    return Weights(header, tensors, reference)
+
+
+_REFERENCE = "heatmap_reference"
+"""Beside the names of the net's own state."""
