@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +10,14 @@ import onnx
 import pytest
 from starlette.types import ASGIApp
 
-from pocketcxr.export.build import NetToExport, build_files
 from pocketcxr.export.half import half
 from pocketcxr.export.pack import pack
 from pocketcxr.imaging.preprocess import PreprocessSpec
-from pocketcxr.models.build import build
-from pocketcxr.models.config import NetConfig
 from pocketcxr.runtime.bundle import Bundle, open_bundle
-from pocketcxr.runtime.card import Build, Builds, CardFacts
+from pocketcxr.runtime.card import Build, Builds
 from pocketcxr.runtime.input_gate import GATE, packaged_gate
+
+from ..tiny_bundles import packable_of, tiny_net  # noqa: TID252 - tests are no package of the path
 
 FINDINGS = ("Effusion", "Mass")
 SPEC = PreprocessSpec(size=32)
@@ -53,22 +51,11 @@ def page_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def two_builds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle of a net with random weights, in fp32 and fp16, with the input gate; one zip."""
-    net = build(NetConfig(name="test_efficientnet"), num_findings=len(FINDINGS))
-    built = build_files(NetToExport("test_efficientnet", net, SPEC, FINDINGS))
-    fp16 = half(onnx.load_from_string(built.files["model.onnx"])).SerializeToString()
-    facts = CardFacts(
-        name="tiny",
-        created=datetime(2026, 1, 2, tzinfo=UTC),
-        made_by="a test",
-        is_simulated=True,
-        findings=FINDINGS,
-        preprocess=SPEC,
-        net=built.net,
-        builds=Builds(fp32=built.builds.fp32, fp16=Build(file="model.fp16.onnx", tolerance=0.01)),
-        training={},
-    )
-    files = {**built.files, "model.fp16.onnx": fp16, GATE: packaged_gate()}
-    return pack(facts, files, tmp_path_factory.mktemp("bundle") / "tiny.zip")
+    tiny = packable_of(tiny_net(FINDINGS, SPEC))
+    fp16 = half(onnx.load_from_string(tiny.files["model.onnx"])).SerializeToString()
+    builds = Builds(fp32=tiny.facts.builds.fp32, fp16=Build(file="model.fp16.onnx", tolerance=0.01))
+    files = {**tiny.files, "model.fp16.onnx": fp16, GATE: packaged_gate()}
+    return pack(tiny.facts.model_copy(update={"builds": builds}), files, tmp_path_factory.mktemp("bundle") / "tiny.zip")
 
 
 @pytest.fixture(scope="session")

@@ -1,16 +1,14 @@
 """One tiny net and its graphs, built once."""
 
-from datetime import UTC, datetime
-
 import pytest
 import torch
 
 from pocketcxr.export.build import BuiltFiles, NetToExport, build_files
 from pocketcxr.imaging.preprocess import PreprocessSpec
-from pocketcxr.models.build import build
-from pocketcxr.models.config import NetConfig
 from pocketcxr.models.timm_net import TimmNet
 from pocketcxr.runtime.card import CardFacts
+
+from ..tiny_bundles import facts_of, tiny_net  # noqa: TID252 - tests are no package of the path
 
 FINDINGS = ("Effusion", "Nodule", "Mass")
 
@@ -18,12 +16,10 @@ FINDINGS = ("Effusion", "Nodule", "Mass")
 @pytest.fixture(scope="session")
 def source() -> NetToExport:
     """A net of 0.1 M parameters with random weights, strong enough for its logits to be of size 1, and a reference."""
-    net = build(NetConfig(name="test_efficientnet"), num_findings=len(FINDINGS))
-    assert isinstance(net, TimmNet)
-    with torch.no_grad():
-        net.head.maps.weight.mul_(100)
-    net.head.reference.put(torch.randn(len(FINDINGS), 2, 2, generator=torch.Generator().manual_seed(0)))
-    return NetToExport("test_efficientnet", net, PreprocessSpec(size=64, mean=0.4, std=0.2), FINDINGS)
+    source = tiny_net(FINDINGS, PreprocessSpec(size=64, mean=0.4, std=0.2), gain=100)
+    assert isinstance(source.net, TimmNet)
+    source.net.head.reference.put(torch.randn(len(FINDINGS), 2, 2, generator=torch.Generator().manual_seed(0)))
+    return source
 
 
 @pytest.fixture(scope="session")
@@ -35,14 +31,4 @@ def built(source: NetToExport) -> BuiltFiles:
 @pytest.fixture(scope="session")
 def facts(source: NetToExport, built: BuiltFiles) -> CardFacts:
     """What the bundle's card says."""
-    return CardFacts(
-        name="tiny",
-        created=datetime(2026, 1, 2, tzinfo=UTC),
-        made_by="a test",
-        is_simulated=True,
-        findings=tuple(source.findings),
-        preprocess=source.spec,
-        net=built.net,
-        builds=built.builds,
-        training={},
-    )
+    return facts_of(source, built)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pocketcxr.evaluate.wording import number
-from pocketcxr.export.build import BuiltFiles, NetToExport
+from pocketcxr.export.build import BuiltFiles
 from pocketcxr.export.model_card import HTML, MARKDOWN, model_card_files
 from pocketcxr.export.model_card_content import OUT_OF_SCOPE, model_card
 from pocketcxr.export.model_card_limits import limits
@@ -28,19 +28,9 @@ COHORT = "test.parquet, split test: 90 images of 60 patients"
 
 
 @pytest.fixture(scope="module")
-def bare(source: NetToExport, built: BuiltFiles) -> CardFacts:
+def bare(facts: CardFacts) -> CardFacts:
     """A card that knows nothing but the net."""
-    return CardFacts(
-        name="tiny",
-        created=datetime(2026, 1, 2, tzinfo=UTC),
-        made_by="a test",
-        is_simulated=False,
-        findings=tuple(source.findings),
-        preprocess=source.spec,
-        net=built.net,
-        builds=built.builds,
-        training={},
-    )
+    return facts.model_copy(update={"is_simulated": False})
 
 
 def metric(name: str, finding: str | None, value: float | None, group: str | None = None) -> Metric:

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pocketcxr.export.build import NetToExport, build_files
-from pocketcxr.export.pack import pack
 from pocketcxr.imaging.preprocess import PreprocessSpec
-from pocketcxr.models.build import build
-from pocketcxr.models.config import NetConfig
-from pocketcxr.models.timm_net import TimmNet
 from pocketcxr.runtime.bundle import open_bundle
-from pocketcxr.runtime.card import CardFacts
+
+from ..tiny_bundles import packed, tiny_net  # noqa: TID252 - tests are no package of the path
 
 FINDINGS = ("Effusion", "Nodule", "Mass")
 NUM_FILES = 60
@@ -28,24 +23,9 @@ NUM_FILES = 60
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle without calibration that never learnt Nodule."""
-    spec = PreprocessSpec(size=32)
-    net = build(NetConfig(name="test_efficientnet"), num_findings=len(FINDINGS))
-    assert isinstance(net, TimmNet)
-    net.head.maps.weight.data.mul_(100)  # logits of size 1
-    built = build_files(NetToExport("test_efficientnet", net, spec, FINDINGS))
-    facts = CardFacts(
-        name="site",
-        created=datetime(2026, 1, 2, tzinfo=UTC),
-        made_by="a test",
-        is_simulated=False,
-        findings=FINDINGS,
-        unlearnt=("Nodule",),
-        preprocess=spec,
-        net=built.net,
-        builds=built.builds,
-        training={},
-    )
-    return pack(facts, built.files, tmp_path_factory.mktemp("bundle") / "site.zip")
+    source = tiny_net(FINDINGS, PreprocessSpec(size=32), gain=100)
+    out = tmp_path_factory.mktemp("bundle") / "site.zip"
+    return packed(source, out, name="site", is_simulated=False, unlearnt=("Nodule",))
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 import csv
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -11,20 +10,19 @@ import pytest
 from scipy.special import expit
 
 from pocketcxr.domain.errors import EmptyCohortError, ManifestError, UnknownNameError, UsageError
-from pocketcxr.export.build import NetToExport, build_files
 from pocketcxr.export.pack import pack
 from pocketcxr.imaging.preprocess import PreprocessSpec
-from pocketcxr.models.build import build
-from pocketcxr.models.config import NetConfig
 from pocketcxr.recipes.calibrate import CalibrateOptions, Recalibration, calibrate
 from pocketcxr.recipes.local_scores import read_local_scores
 from pocketcxr.runtime.bundle import Bundle, open_bundle
 from pocketcxr.runtime.card import CardFacts
 from pocketcxr.runtime.golden import verify_golden
-from pocketcxr.runtime.input_gate import GATE, packaged_gate
+from pocketcxr.runtime.input_gate import GATE
 from pocketcxr.runtime.predict import finding_scores, probabilities_of
 from pocketcxr.runtime.score_columns import score_cells, score_columns
 from pocketcxr.runtime.session import open_engine
+
+from ..tiny_bundles import packed, tiny_net  # noqa: TID252 - tests are no package of the path
 
 FINDINGS = ("Effusion", "Nodule", "Mass")
 QUICK = CalibrateOptions(num_resamples=50)
@@ -34,22 +32,8 @@ Rows = list[dict[str, str]]
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle with an input gate that never learnt Nodule and has no calibration."""
-    spec = PreprocessSpec(size=32)
-    net = build(NetConfig(name="test_efficientnet"), num_findings=len(FINDINGS))
-    built = build_files(NetToExport("test_efficientnet", net, spec, FINDINGS))
-    facts = CardFacts(
-        name="site",
-        created=datetime(2026, 1, 2, tzinfo=UTC),
-        made_by="a test",
-        is_simulated=True,
-        findings=FINDINGS,
-        unlearnt=("Nodule",),
-        preprocess=spec,
-        net=built.net,
-        builds=built.builds,
-        training={},
-    )
-    return pack(facts, {**built.files, GATE: packaged_gate()}, tmp_path_factory.mktemp("bundle") / "site.zip")
+    out = tmp_path_factory.mktemp("bundle") / "site.zip"
+    return packed(tiny_net(FINDINGS, PreprocessSpec(size=32)), out, has_gate=True, name="site", unlearnt=("Nodule",))
 
 
 def predicted(bundle: Bundle, num: int, seed: int = 0) -> Rows:

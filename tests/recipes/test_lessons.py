@@ -4,7 +4,6 @@ import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +22,7 @@ from pocketcxr.domain.errors import BundleError, CheckpointError, ConfigError, P
 from pocketcxr.domain.progress import silent
 from pocketcxr.domain.study import Split
 from pocketcxr.evaluate.ranking import auroc
-from pocketcxr.export.build import NetToExport, build_files
-from pocketcxr.export.pack import pack
+from pocketcxr.export.build import NetToExport
 from pocketcxr.imaging.preprocess import PreprocessSpec
 from pocketcxr.models.build import build
 from pocketcxr.models.config import NetConfig
@@ -36,9 +34,10 @@ from pocketcxr.recipes.runs import train_summary
 from pocketcxr.recipes.teacher_config import BundleTeacher, NetTeacher
 from pocketcxr.recipes.teachers import open_teacher, teacher_files
 from pocketcxr.recipes.train import open_split, read_manifests, train
-from pocketcxr.runtime.card import CardFacts
 from pocketcxr.train.log import read_metrics
 from pocketcxr.train.run_dir import RunDir
+
+from ..tiny_bundles import packed  # noqa: TID252 - tests are no package of the path
 
 MakeConfig = Callable[..., RunConfig]
 
@@ -94,20 +93,8 @@ def net_teacher(weights: Path, size: int = 32, more: str = "") -> str:
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle at 64 pixels with the weights of loud_net(2, 3) that knows Effusion and Mass and never learnt Hernia."""
     spec, findings = PreprocessSpec(size=64, mean=0.4, std=0.2), ("Effusion", "Hernia", "Mass")
-    built = build_files(NetToExport(NAME, loud_net(2, 3), spec, findings))
-    facts = CardFacts(
-        name="closed",
-        created=datetime(2026, 1, 2, tzinfo=UTC),
-        made_by="a test",
-        is_simulated=True,
-        findings=findings,
-        unlearnt=("Hernia",),
-        preprocess=spec,
-        net=built.net,
-        builds=built.builds,
-        training={"source": "phantom"},
-    )
-    return pack(facts, built.files, tmp_path_factory.mktemp("bundle") / "closed.zip")
+    source, out = NetToExport(NAME, loud_net(2, 3), spec, findings), tmp_path_factory.mktemp("bundle") / "closed.zip"
+    return packed(source, out, name="closed", unlearnt=("Hernia",), training={"source": "phantom"})
 
 
 def school_of(config: RunConfig, folder: Path) -> School:

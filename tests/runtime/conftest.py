@@ -1,59 +1,27 @@
 """One tiny bundle, written once, and X-ray-like files."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-from pocketcxr.export.build import BuiltFiles, NetToExport, build_files
 from pocketcxr.export.pack import pack
 from pocketcxr.imaging.preprocess import PreprocessSpec
-from pocketcxr.models.build import build
-from pocketcxr.models.config import NetConfig
-from pocketcxr.models.timm_net import TimmNet
 from pocketcxr.runtime.bundle import Bundle, open_bundle
-from pocketcxr.runtime.card import CardFacts
 from pocketcxr.runtime.input_gate import GATE, packaged_gate
 from pocketcxr.runtime.session import Engine, open_engine
+
+from ..tiny_bundles import Packable, packable_of, tiny_net  # noqa: TID252 - tests are no package of the path
 
 FINDINGS = ("Effusion", "Nodule", "Mass")
 SPEC = PreprocessSpec(size=64)
 
 
-@dataclass(frozen=True, eq=False)
-class Packable:
-    """What pack() takes."""
-
-    facts: CardFacts
-    files: Mapping[str, bytes]
-
-
 @pytest.fixture(scope="session")
 def packable() -> Packable:
     """A net with random weights that never learnt Nodule, ready to pack."""
-    net = build(NetConfig(name="test_efficientnet"), num_findings=len(FINDINGS))
-    assert isinstance(net, TimmNet)
-    with torch.no_grad():
-        net.head.maps.weight.mul_(100)  # logits of size 1
-    built: BuiltFiles = build_files(NetToExport("test_efficientnet", net, SPEC, FINDINGS))
-    facts = CardFacts(
-        name="tiny",
-        created=datetime(2026, 1, 2, tzinfo=UTC),
-        made_by="a test",
-        is_simulated=True,
-        findings=FINDINGS,
-        unlearnt=("Nodule",),
-        preprocess=SPEC,
-        net=built.net,
-        builds=built.builds,
-        training={"source": "phantom"},
-    )
-    return Packable(facts, built.files)
+    return packable_of(tiny_net(FINDINGS, SPEC, gain=100), unlearnt=("Nodule",), training={"source": "phantom"})
 
 
 @pytest.fixture(scope="session")

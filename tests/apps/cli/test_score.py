@@ -1,7 +1,6 @@
 """The commands score and bench as a person runs them: exit codes, what is data and what is talk."""
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +13,9 @@ from typer.testing import CliRunner
 from pocketcxr.apps.cli.bench import _threads
 from pocketcxr.apps.cli.score import score
 from pocketcxr.domain.errors import UsageError
-from pocketcxr.export.build import NetToExport, build_files
-from pocketcxr.export.pack import pack
 from pocketcxr.imaging.preprocess import PreprocessSpec
-from pocketcxr.models.build import build
-from pocketcxr.models.config import NetConfig
-from pocketcxr.models.timm_net import TimmNet
-from pocketcxr.runtime.card import CardFacts
+
+from ...tiny_bundles import packed, tiny_net  # noqa: TID252 - tests are no package of the path
 
 app = typer.Typer()
 app.command()(score)
@@ -29,21 +24,8 @@ app.command()(score)
 @pytest.fixture(scope="module")
 def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A net with random weights as a bundle."""
-    net = build(NetConfig(name="test_efficientnet"), num_findings=2)
-    assert isinstance(net, TimmNet)
-    built = build_files(NetToExport("test_efficientnet", net, PreprocessSpec(size=32), ("Effusion", "Mass")))
-    facts = CardFacts(
-        name="tiny",
-        created=datetime(2026, 1, 2, tzinfo=UTC),
-        made_by="a test",
-        is_simulated=True,
-        findings=("Effusion", "Mass"),
-        preprocess=PreprocessSpec(size=32),
-        net=built.net,
-        builds=built.builds,
-        training={},
-    )
-    return pack(facts, built.files, tmp_path_factory.mktemp("bundle") / "tiny.zip")
+    source = tiny_net(("Effusion", "Mass"), PreprocessSpec(size=32))
+    return packed(source, tmp_path_factory.mktemp("bundle") / "tiny.zip")
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Signing and trusting as a person does: the key is made, the bundle signed, and only then predict takes it."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,12 +10,9 @@ from pocketcxr.apps.cli.predict import predict
 from pocketcxr.apps.cli.score import score
 from pocketcxr.apps.cli.sign import sign
 from pocketcxr.domain.errors import BundleError, UsageError
-from pocketcxr.export.build import NetToExport, build_files
-from pocketcxr.export.pack import pack
 from pocketcxr.imaging.preprocess import PreprocessSpec
-from pocketcxr.models.build import build
-from pocketcxr.models.config import NetConfig
-from pocketcxr.runtime.card import CardFacts
+
+from ...tiny_bundles import packed, tiny_net  # noqa: TID252 - tests are no package of the path
 
 app = typer.Typer()
 for command in (predict, score, sign):
@@ -25,20 +21,7 @@ for command in (predict, score, sign):
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    net = build(NetConfig(name="test_efficientnet"), num_findings=2)
-    built = build_files(NetToExport("test_efficientnet", net, PreprocessSpec(size=32), ("Effusion", "Mass")))
-    facts = CardFacts(
-        name="tiny",
-        created=datetime(2026, 1, 2, tzinfo=UTC),
-        made_by="a test",
-        is_simulated=True,
-        findings=("Effusion", "Mass"),
-        preprocess=PreprocessSpec(size=32),
-        net=built.net,
-        builds=built.builds,
-        training={},
-    )
-    return pack(facts, built.files, tmp_path / "tiny.zip")
+    return packed(tiny_net(("Effusion", "Mass"), PreprocessSpec(size=32)), tmp_path / "tiny.zip")
 
 
 def test_predict_and_score_take_a_signed_bundle_and_no_other(bundle: Path, tmp_path: Path) -> None:

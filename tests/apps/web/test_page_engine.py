@@ -13,28 +13,23 @@ from typing import Any
 import numpy as np
 import PIL
 import pytest
-import torch
 from numpy.typing import NDArray
 
 from pocketcxr.domain.findings import CHESTXRAY14
 from pocketcxr.domain.prediction import Refusal
 from pocketcxr.domain.study import ViewPosition
-from pocketcxr.export.build import NetToExport, build_files
-from pocketcxr.export.pack import pack
 from pocketcxr.imaging.dicom_facts import NOTHING_KNOWN
 from pocketcxr.imaging.preprocess import PreprocessSpec
 from pocketcxr.imaging.radiograph import Radiograph
-from pocketcxr.models.build import build
-from pocketcxr.models.config import NetConfig
-from pocketcxr.models.timm_net import TimmNet
 from pocketcxr.phantom.handling import screen_photograph
 from pocketcxr.recipes.input_gate_pictures import SHARES, draw_chests, picture
 from pocketcxr.runtime.bundle import open_bundle
-from pocketcxr.runtime.card import CardFacts
 from pocketcxr.runtime.card_calibration import Calibration, FindingCalibration, OperatingPoint
-from pocketcxr.runtime.input_gate import GATE, KINDS, check, gate_of, packaged_gate
+from pocketcxr.runtime.input_gate import KINDS, check, gate_of
 from pocketcxr.runtime.predict import Scored, score
 from pocketcxr.runtime.session import Engine, open_engine
+
+from ...tiny_bundles import packed, tiny_net  # noqa: TID252 - tests are no package of the path
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 PAGE = REPOSITORY / "page"
@@ -102,31 +97,17 @@ def calibration() -> tuple[Calibration, tuple[OperatingPoint, ...]]:
 
 @pytest.fixture(scope="session")
 def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        net = build(NetConfig(name="test_efficientnet"), num_findings=len(FINDINGS))
-    assert isinstance(net, TimmNet)
-    with torch.no_grad():
-        net.head.maps.weight.mul_(100)  # logits of size 1
-    spec = PreprocessSpec(size=64)
-    built = build_files(NetToExport("test_efficientnet", net, spec, FINDINGS))
     lines, points = calibration()
-    facts = CardFacts(
-        name="tiny",
-        created=datetime(2026, 1, 2, tzinfo=UTC),
-        made_by="a test",
-        is_simulated=True,
-        findings=FINDINGS,
+    work = tmp_path_factory.mktemp("page")
+    folder = packed(
+        tiny_net(FINDINGS, PreprocessSpec(size=64), gain=100),
+        work / "bundle",
+        has_gate=True,
         unlearnt=(UNLEARNT,),
-        preprocess=spec,
-        net=built.net,
-        builds=built.builds,
         calibration=lines,
         operating_points=points,
         training={"source": "phantom"},
     )
-    work = tmp_path_factory.mktemp("page")
-    folder = pack(facts, {**built.files, GATE: packaged_gate()}, work / "bundle")
     images = tuple(made_images())
     files = tuple(work / f"{place}.npy" for place in range(len(images)))
     for path, image in zip(files, images, strict=True):

@@ -11,30 +11,23 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from PIL import Image
 
 from pocketcxr.apps.web.api import build_api
 from pocketcxr.apps.web.api_queue import ApiSettings
-from pocketcxr.export.build import NetToExport, build_files
-from pocketcxr.export.pack import pack
 from pocketcxr.imaging.preprocess import PreprocessSpec
-from pocketcxr.models.build import build
-from pocketcxr.models.config import NetConfig
-from pocketcxr.models.timm_net import TimmNet
 from pocketcxr.runtime.bundle import Bundle, open_bundle
-from pocketcxr.runtime.card import CardFacts
 from pocketcxr.runtime.card_calibration import OperatingPoint
-from pocketcxr.runtime.input_gate import GATE, packaged_gate
 from pocketcxr.runtime.session import Engine, open_engine
+
+from ....tiny_bundles import packed, tiny_net  # noqa: TID252 - tests are no package of the path
 
 FINDINGS = ("Effusion", "Nodule", "Mass")
 SECONDS = 60.0
@@ -44,32 +37,21 @@ SECONDS = 60.0
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """Never learnt Nodule; two operating points of the others."""
-    spec = PreprocessSpec(size=64)
-    net = build(NetConfig(name="test_efficientnet"), num_findings=len(FINDINGS))
-    assert isinstance(net, TimmNet)
-    with torch.no_grad():
-        net.head.maps.weight.mul_(100)  # logits of size 1
-    built = build_files(NetToExport("test_efficientnet", net, spec, FINDINGS))
-    learnt = [finding for finding in FINDINGS if finding != "Nodule"]
-    facts = CardFacts(
-        name="tiny",
-        created=datetime(2026, 1, 2, tzinfo=UTC),
-        made_by="a test",
-        is_simulated=True,
-        findings=FINDINGS,
+    points = tuple(
+        OperatingPoint(finding=name, threshold=0.3, criterion=criterion, chosen_on="a test")
+        for name in FINDINGS
+        if name != "Nodule"
+        for criterion in ("youden", "sensitivity-90")
+    )
+    path = packed(
+        tiny_net(FINDINGS, PreprocessSpec(size=64), gain=100),
+        tmp_path_factory.mktemp("bundle") / "tiny.zip",
+        has_gate=True,
         unlearnt=("Nodule",),
-        preprocess=spec,
-        net=built.net,
-        builds=built.builds,
-        operating_points=tuple(
-            OperatingPoint(finding=name, threshold=0.3, criterion=criterion, chosen_on="a test")
-            for name in learnt
-            for criterion in ("youden", "sensitivity-90")
-        ),
+        operating_points=points,
         training={"source": "phantom"},
     )
-    files = {**built.files, GATE: packaged_gate()}
-    return open_bundle(pack(facts, files, tmp_path_factory.mktemp("bundle") / "tiny.zip"))
+    return open_bundle(path)
 
 
 @pytest.fixture(scope="session")
