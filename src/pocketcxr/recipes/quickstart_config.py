@@ -97,7 +97,7 @@ def alone_config(config: QuickstartConfig, manifest: Path) -> RunConfig:
     """The student alone, on the labelled patients."""
     return RunConfig(
         manifest=manifest,
-        net=NetConfig(name="eeea-net-c2-map", output_stride=16),
+        net=NetConfig(name="eeea-net-c2-fine-map", output_stride=16, pooling="log-sum-exp"),
         preprocess=PreprocessSpec(size=config.size),
         cohort=_cohort(config),
         augment=AugmentConfig(),
