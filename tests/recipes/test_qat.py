@@ -16,6 +16,7 @@ from pocketcxr.export.graph import GraphAnswers, answers
 from pocketcxr.export.onnx import net_model
 from pocketcxr.export.quantize import quantiser
 from pocketcxr.imaging.preprocess import normalise
+from pocketcxr.models.heads import Reference
 from pocketcxr.models.outputs import Net
 from pocketcxr.models.timm_net import TimmNet
 from pocketcxr.recipes.export_gate import GateOptions, calibration_inputs
@@ -52,6 +53,15 @@ def correlation(ours: GraphAnswers, theirs: GraphAnswers) -> float:
     return float(np.mean([np.corrcoef(one, other)[0, 1] for one, other in pairs if one.std() and other.std()]))
 
 
+def with_plain_maps(loaded: LoadedRun) -> LoadedRun:
+    """The run without the reference of its heatmaps."""
+    net = deepcopy(loaded.net)
+    reference = Reference.of(net)
+    assert reference is not None
+    reference.clear()
+    return replace(loaded, net=net)
+
+
 def float32(loaded: LoadedRun, images: NDArray[np.float32]) -> GraphAnswers:
     return answers(net_model(loaded.net, loaded.spec, loaded.findings).SerializeToString(), images)
 
@@ -75,11 +85,16 @@ def test_a_net_that_int8_breaks_gets_its_heatmaps_and_probabilities_back(
     meant, before = float32(loaded, images), int8(broken, images)
     np.testing.assert_allclose(float32(broken, images).logits, meant.logits, atol=1e-3)
     assert correlation(int8(loaded, images), meant) > 0.95
-    assert correlation(before, meant) < 0.7
+    assert correlation(before, meant) < 0.3
+    plain = float32(with_plain_maps(loaded), images)
+    assert correlation(int8(with_plain_maps(broken), images), plain) < 0.7
     weights = deepcopy(broken.net.state_dict())
     tuned = fine_tune(broken, QatOptions(steps=100, learning_rate=1e-3))
-    after = int8(replace(loaded, net=tuned.net), images)
-    assert correlation(after, meant) > 0.85
+    mended = replace(loaded, net=tuned.net)
+    after = int8(mended, images)
+    assert correlation(int8(with_plain_maps(mended), images), plain) > 0.85
+    # Of the differences from the reference, which are small in a net of 30 steps, more than nothing comes back.
+    assert correlation(after, meant) > 0.4
     assert np.abs(after.logits - meant.logits).mean() < 0.5 * np.abs(before.logits - meant.logits).mean()
     assert (tuned.facts.method, tuned.facts.steps, tuned.facts.teacher) == ("qat", 100, None)
     for name, value in broken.net.state_dict().items():
