@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import JsonValue
 
 from pocketcxr.evaluate.wording import number
 from pocketcxr.export.build import BuiltFiles
@@ -191,6 +192,23 @@ def test_limits_follow_from_the_facts(bare: CardFacts, full: CardFacts) -> None:
     assert "simulated" not in said
     simulated = bare.model_copy(update={"is_simulated": True})
     assert limits(simulated)[0].startswith("It was trained on simulated radiographs")
+
+
+@pytest.mark.parametrize(
+    ("training", "told"),
+    [
+        ({}, None),
+        ({"num_reference_images": 0}, "none: heatmaps are the plain class maps"),
+        ({"num_reference_images": 1223}, "what the net expects without the finding, over 1,223 images"),
+    ],
+)
+def test_what_heatmaps_are_a_difference_from_is_told(
+    bare: CardFacts, training: dict[str, JsonValue], told: str | None
+) -> None:
+    assert (
+        dict(model_card(bare.model_copy(update={"training": training})).training).get("Reference of the heatmaps")
+        == told
+    )
 
 
 def test_equal_facts_give_equal_bytes(full: CardFacts) -> None:

@@ -7,7 +7,7 @@ import torch
 
 from pocketcxr.data.batches import Share, normalise_tensor, plain_pixels
 from pocketcxr.train.job import FitJob
-from pocketcxr.train.validate import validate
+from pocketcxr.train.validate import Validation, validate
 
 MakeJob = Callable[..., FitJob]
 
@@ -34,6 +34,11 @@ def test_shares_add_up_to_the_whole_though_some_have_no_batch(make_job: MakeJob,
     assert torch.equal(sum(share.logits for share in shares), whole.logits)
     torch.testing.assert_close(sum(share.maps_without for share in shares), whole.maps_without)
     torch.testing.assert_close(sum(share.times_without for share in shares), whole.times_without)
+
+
+def test_a_net_that_is_sure_of_everything_has_no_reference_to_be_measured() -> None:
+    found = Validation(torch.zeros(3, 2), torch.zeros(2, 4, 4).double(), torch.zeros(2).double())
+    assert torch.equal(found.reference, torch.zeros(2, 4, 4))
 
 
 def test_modes_are_as_found(make_job: MakeJob) -> None:

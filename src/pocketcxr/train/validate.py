@@ -28,8 +28,12 @@ class Validation:
 
     @property
     def reference(self) -> Float[Tensor, "finding h w"]:
-        """The class maps to be expected of an image without the finding, float32. No label was looked at."""
-        return (self.maps_without / self.times_without[:, None, None]).float()
+        """The class maps to be expected of an image without the finding, float32. No label was looked at.
+
+        All 0 for a finding that the net is sure of in every image.
+        """
+        times = self.times_without.clamp(min=torch.finfo(torch.float64).tiny)
+        return (self.maps_without / times[:, None, None]).float()
 
 
 @torch.no_grad()
@@ -58,6 +62,6 @@ def validate(
             output = answer(rows)
             logits[rows] = output.logits.float().cpu()
             without = torch.sigmoid(-logits[rows].double())
-            maps += torch.einsum("bf,bfhw->fhw", without, output.class_maps.double().cpu())
+            maps += torch.einsum("bf,bfhw->fhw", without, output.class_maps.cpu().double())
             times += without.sum(dim=0)
     return Validation(logits, maps, times)
