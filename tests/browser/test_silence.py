@@ -24,7 +24,7 @@ PLANT = """address => new Promise(done => {
 PREFERENCES = {"pocketcxr.language", "pocketcxr.theme", "pocketcxr.single-keys"}
 ELSEWHERE = "http://elsewhere.test/planted"
 OF_CHROMIUM = re.compile(
-    r"CONNECT (\w+\.)+(google|googleapis)\.com:443|POST http://update\.googleapis\.com/service/update2/.*"
+    r"CONNECT [\w.-]+\.(google|googleapis)\.com:443|POST http://update\.googleapis\.com/service/update2/.*"
 )
 """Where the browser itself looks for accounts and parts of its own, whatever page is open; the second where the first
 is refused. That no page does, its log shows."""
