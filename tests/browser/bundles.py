@@ -3,18 +3,11 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-import torch
-
 from pocketcxr.domain.findings import CHESTXRAY14
-from pocketcxr.export.build import NetToExport, build_files
-from pocketcxr.export.pack import pack
 from pocketcxr.imaging.preprocess import PreprocessSpec
-from pocketcxr.models.build import build
-from pocketcxr.models.config import NetConfig
-from pocketcxr.models.timm_net import TimmNet
-from pocketcxr.runtime.card import CardFacts
 from pocketcxr.runtime.card_calibration import Calibration, FindingCalibration, OperatingPoint
-from pocketcxr.runtime.input_gate import GATE, packaged_gate
+
+from ..tiny_bundles import packed, tiny_net  # noqa: TID252 - tests are no package of the path
 
 FINDINGS = CHESTXRAY14[:5]
 UNLEARNT = FINDINGS[3]
@@ -26,29 +19,17 @@ _MADE = datetime(2026, 1, 2, tzinfo=UTC)
 
 def make_bundle(folder: Path) -> Path:
     """The bundle, in `folder`, with the input gate that comes with the program."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        net = build(NetConfig(name="test_efficientnet"), num_findings=len(FINDINGS))
-    assert isinstance(net, TimmNet)
-    with torch.no_grad():
-        net.head.maps.weight.mul_(4000)  # untrained, all images are nearly the same to it
-    spec = PreprocessSpec(size=SIZE_PX)
-    built = build_files(NetToExport("test_efficientnet", net, spec, FINDINGS))
-    facts = CardFacts(
-        name="tiny",
-        created=_MADE,
-        made_by="a test",
-        is_simulated=True,
-        findings=FINDINGS,
+    # Untrained, all images are nearly the same to it.
+    source = tiny_net(FINDINGS, PreprocessSpec(size=SIZE_PX), gain=4000)
+    return packed(
+        source,
+        folder,
+        has_gate=True,
         unlearnt=(UNLEARNT,),
-        preprocess=spec,
-        net=built.net,
-        builds=built.builds,
         calibration=_calibration(),
         operating_points=_operating_points(),
         training={"source": "phantom"},
     )
-    return pack(facts, {**built.files, GATE: packaged_gate()}, folder)
 
 
 def _calibration() -> Calibration:

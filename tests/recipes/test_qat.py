@@ -16,7 +16,7 @@ from pocketcxr.export.graph import GraphAnswers, answers
 from pocketcxr.export.onnx import net_model
 from pocketcxr.export.quantize import quantiser
 from pocketcxr.imaging.preprocess import normalise
-from pocketcxr.models.heads import Reference
+from pocketcxr.models.heads import without_reference
 from pocketcxr.models.outputs import Net
 from pocketcxr.models.timm_net import TimmNet
 from pocketcxr.recipes.export_gate import GateOptions, calibration_inputs
@@ -55,11 +55,7 @@ def correlation(ours: GraphAnswers, theirs: GraphAnswers) -> float:
 
 def with_plain_maps(loaded: LoadedRun) -> LoadedRun:
     """The run without the reference of its heatmaps."""
-    net = deepcopy(loaded.net)
-    reference = Reference.of(net)
-    assert reference is not None
-    reference.clear()
-    return replace(loaded, net=net)
+    return replace(loaded, net=without_reference(loaded.net))
 
 
 def float32(loaded: LoadedRun, images: NDArray[np.float32]) -> GraphAnswers:

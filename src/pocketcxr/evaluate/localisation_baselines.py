@@ -19,7 +19,6 @@ from pocketcxr.evaluate.heatmaps import (
     hottest,
     inside,
     near,
-    pointing_game,
 )
 from pocketcxr.evaluate.localisation_curves import average_precision, ious, ranked
 
@@ -67,11 +66,12 @@ def observe(sample: LocalisationSample) -> Observed:
     """The scores of the sample, and its heatmap and region on the grid."""
     heatmap, region = sample.heatmap, sample.region
     tolerance_px = TOLERANCE * max(sample.height, sample.width)
+    point = np.array([hottest(heatmap)])
     values = ranked(heatmap, region)
     energy = energy_in_box(heatmap, region)
     score = HeatmapScore(
-        is_hit=pointing_game(heatmap, region),
-        is_near=pointing_game(heatmap, region, tolerance_px),
+        is_hit=bool(near(point, region, 0)[0]),
+        is_near=bool(near(point, region, tolerance_px)[0]),
         energy=np.nan if energy is None else energy,
         precision=average_precision(values),
         ious=ious(values),

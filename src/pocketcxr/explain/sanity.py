@@ -5,13 +5,11 @@ random ones (cascading parameter randomisation), or when the net was trained on 
 shows edges of the image, not the net. Similarity is read beside a floor: noise maps as smooth as the maps themselves.
 """
 
-from collections.abc import Callable, Sequence
-from copy import deepcopy
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
 from pydantic import BaseModel
@@ -19,7 +17,7 @@ from torch import Tensor
 
 from pocketcxr.domain.errors import ConfigError
 from pocketcxr.explain.map_similarity import MapSimilarity, alike, beyond_noise, noise_floor, similarity_of
-from pocketcxr.models.heads import Reference
+from pocketcxr.models.heads import without_reference
 from pocketcxr.models.outputs import Net
 
 ExplainNet = Callable[[Net, Float[Tensor, "b c s s"]], NDArray[np.float32]]
@@ -104,18 +102,16 @@ def cascading_randomisation(
     layers are taken in the order in which the net registers them, running statistics included. `net` is copied, never
     changed. Raises ConfigError where a fresh net has other tensors.
     """
-    layers = [name for name, module in net.named_modules() if _own(module) and not isinstance(module, Reference)]
+    layers = list(dict.fromkeys(map(_layer, net.state_dict())))
     _check(net, fresh)
     original = explain(net, images)
     ends = np.unique([1, *np.linspace(1, len(layers), cascade.num_stages).round().astype(int)]).tolist()
     found: list[list[NDArray[np.float64]]] = [[] for _ in ends]
     for other in fresh:
-        changed, start = deepcopy(net), 0
-        if (reference := Reference.of(changed)) is not None:
-            reference.clear()  # it was measured on the trained weights, and would lend their maps to random ones
+        # The reference was measured on the trained weights, and would lend their maps to random ones.
+        changed, start = without_reference(net), 0
         for stage, end in enumerate(ends):
-            for name in layers[::-1][start:end]:
-                _replace(changed, other, name)
+            _replace(changed, other, layers[::-1][start:end])
             found[stage].append(alike(original, explain(changed, images)))
             start = end
     floor = noise_floor(original, np.random.default_rng(cascade.seed))
@@ -176,16 +172,16 @@ def _is_no_more_than_noise(beyond: float | None) -> bool:
     return beyond is None or beyond <= MAX_BEYOND_NOISE
 
 
-def _own(module: torch.nn.Module) -> dict[str, Tensor]:
-    """The tensors that belong to `module` itself, by their names in it."""
-    return {**dict(module.named_parameters(recurse=False)), **dict(module.named_buffers(recurse=False))}
+def _layer(name: str) -> str:
+    """The module that a tensor of a net's state belongs to."""
+    return name.rpartition(".")[0]
 
 
-def _replace(changed: Net, other: Net, name: str) -> None:
-    source = _own(other.get_submodule(name))
-    with torch.no_grad():
-        for key, tensor in _own(changed.get_submodule(name)).items():
-            tensor.copy_(source[key])
+def _replace(changed: Net, other: Net, layers: Collection[str]) -> None:
+    source = other.state_dict()
+    for name, tensor in changed.state_dict().items():
+        if _layer(name) in layers:
+            tensor.copy_(source[name])
 
 
 def _check(net: Net, fresh: Sequence[Net]) -> None:

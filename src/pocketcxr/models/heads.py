@@ -3,7 +3,9 @@
 Both follow docs/explanation/heatmaps.md, where the closed form is derived.
 """
 
+from copy import deepcopy
 from math import log
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float
@@ -12,6 +14,8 @@ from torch.nn import functional
 
 from pocketcxr.models.config import Pooling
 from pocketcxr.models.outputs import ModelOutput
+
+AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
 LOG_SUM_EXP_SHARPNESS = 5.0
 """r of log_sum_exp_maps, in 1 / logit: 0 would be the mean, infinity the maximum."""
@@ -42,10 +46,6 @@ class Reference(nn.Module):
         """Take `maps` away from now on, but for the mean of each."""
         self.maps = (maps - maps.mean(dim=(1, 2), keepdim=True)).float()
 
-    def clear(self) -> None:
-        """Take nothing away from now on."""
-        self.maps = self.maps.new_empty(0)
-
     def forward(self, class_maps: Float[Tensor, "b finding h w"]) -> Float[Tensor, "b finding h w"]:
         """The difference; on another grid than it was measured on, of the reference stretched bilinearly."""
         if self.maps.numel() == 0:
@@ -55,6 +55,15 @@ class Reference(nn.Module):
             stretched = functional.interpolate(maps[None], size=class_maps.shape[2:], mode="bilinear")[0]
             maps = stretched - stretched.mean(dim=(1, 2), keepdim=True)
         return class_maps - maps
+
+
+def without_reference(net: AnyModule) -> AnyModule:
+    """A copy of the net that shows plain class maps."""
+    copy = deepcopy(net)
+    reference = Reference.of(copy)
+    if reference is not None:
+        reference.maps = reference.maps.new_empty(0)
+    return copy
 
 
 class ClassMapHead(nn.Module):

@@ -6,7 +6,6 @@ can still be opened. Images are the run's training images: what the gate judges 
 
 import logging
 import math
-from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from pocketcxr.domain.progress import Progress, silent
 from pocketcxr.domain.study import Split
 from pocketcxr.export.fake_quant import fake_quantised
 from pocketcxr.imaging.preprocess import PreprocessSpec
-from pocketcxr.models.heads import Reference
+from pocketcxr.models.heads import Reference, without_reference
 from pocketcxr.models.outputs import Net, evaluating
 from pocketcxr.recipes.lessons import School, open_lessons
 from pocketcxr.recipes.run_config import RunConfig
@@ -70,7 +69,8 @@ def fine_tune(loaded: LoadedRun, options: QatOptions = QatOptions(), progress: P
     with flushing_denormals():
         device = pick_device("auto")
         lesson = _lesson(loaded, device, progress)
-        net = _with_plain_maps(loaded.net).to(device)
+        # What is left of a map without its reference is small, and a poor target: plain maps are compared.
+        net = without_reference(loaded.net).to(device)
         _train(net, lesson, options, progress)
         measured, tuned = Reference.of(loaded.net), Reference.of(net)
         if measured is not None and tuned is not None:
@@ -96,18 +96,9 @@ class _Lesson:
         return self.config.optim.batch_size
 
 
-def _with_plain_maps(net: Net) -> Net:
-    """A copy without the reference of its heatmaps: what is left of a map without it is small, and a poor target."""
-    copy = deepcopy(net)
-    reference = Reference.of(copy)
-    if reference is not None:
-        reference.clear()
-    return copy
-
-
 def _lesson(loaded: LoadedRun, device: torch.device, progress: Progress) -> _Lesson:
     """With the run's teacher where there is one to be had; the log says why not."""
-    reference = _with_plain_maps(loaded.net).to(device).requires_grad_(False)
+    reference = without_reference(loaded.net).to(device).requires_grad_(False)
     taught = _heard(loaded.config)
     if taught is not None:
         try:
