@@ -6,12 +6,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import torch
 
 from pocketcxr.export.graph import operators, opset
 from pocketcxr.export.onnx import net_model, preprocess_model
 from pocketcxr.imaging.preprocess import PreprocessSpec
 from pocketcxr.models.build import build
-from pocketcxr.models.config import NetConfig
+from pocketcxr.models.config import NetConfig, Pooling
+from pocketcxr.models.heads import Reference
 
 DEPLOY = Path(__file__).parents[2] / "docs" / "how-to" / "deploy"
 SPEC = PreprocessSpec(size=32)
@@ -38,9 +40,23 @@ def test_the_preprocessing_needs_the_operators_that_the_notes_list(listed: dict[
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["eeea-net-c2", "eeea-net-c2-map", "eeea-net-c2-lite-map"])
-def test_a_student_needs_the_operators_that_the_notes_list(name: str, listed: dict[str, set[str]]) -> None:
-    model = net_model(build(NetConfig(name=name), num_findings=3), SPEC, ("Effusion", "Mass", "Nodule"))
+@pytest.mark.parametrize(
+    ("name", "pooling"),
+    [
+        ("eeea-net-c2", "mean"),
+        ("eeea-net-c2-map", "mean"),
+        ("eeea-net-c2-lite-map", "mean"),
+        ("eeea-net-c2-fine-map", "log-sum-exp"),
+    ],
+)
+def test_a_trained_student_needs_the_operators_that_the_notes_list(
+    name: str, pooling: Pooling, listed: dict[str, set[str]]
+) -> None:
+    net = build(NetConfig(name=name, pooling=pooling), num_findings=3)
+    reference = Reference.of(net)
+    assert reference is not None
+    reference.put(torch.randn(3, 2, 2, generator=torch.Generator().manual_seed(0)))
+    model = net_model(net, SPEC, ("Effusion", "Mass", "Nodule"))
     assert set(operators(model)) == listed[name]
     assert opset(model) == OPSET
 
